@@ -1,0 +1,1 @@
+"""Keeps analytics and customer copies of a multi-tenant PostgreSQL right, live and proven."""

@@ -1,0 +1,1 @@
+"""How a change is noticed: generated triggers, tombstones, and the objects `dbsync init` installs in the source."""

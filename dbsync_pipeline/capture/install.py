@@ -1,0 +1,333 @@
+"""What `dbsync init` does to the source database: a plan of steps, made from the difference to what is there.
+
+Every step may be repeated. Nothing of the application's is locked for longer than adding a column or a trigger takes,
+and that gives up rather than queue behind a long transaction; indexes are built CONCURRENTLY, outside a transaction,
+and one whose build was interrupted is built anew.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import scalar_row
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from dbsync_pipeline.capture import objects, triggers
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.dependants import join_feeds
+from dbsync_pipeline.mappings.relation import (
+    CLICKHOUSE,
+    SyncColumns,
+    column,
+    dirty_condition,
+    expression,
+    joined,
+    ours,
+    row_filter,
+    table_name,
+)
+from dbsync_pipeline.mappings.schema import SourceSchema, check_catalog, read_schema
+from dbsync_pipeline.mappings.spec import SyncMapping, Table
+
+_LOCK_TIMEOUT = "5s"
+_LOCK_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the source database: its statements are one transaction, unless `concurrently`."""
+
+    title: str
+    statements: tuple[sql.Composable, ...]
+    concurrently: bool = False
+
+
+def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns) -> list[Step]:
+    """Return what is missing, in the order in which it has to be done.
+
+    Raises:
+        MappingError: a mapping does not fit the source schema.
+    """
+    schema = read_schema(connection, catalog)
+    check_catalog(catalog, schema)
+    installed = _installed(connection)
+    steps = [Step("schema dbsync", (objects.tables(catalog),))]
+    if not installed:
+        steps.append(Step("start of the sequence", _start_of_sequence(catalog, schema, columns)))
+    for table in catalog.source_tables:
+        if not {columns.sequence, columns.dirty} <= set(schema.table(table).columns):
+            added = objects.sync_columns(table_name(table), columns.sequence, columns.dirty)
+            steps.append(Step(f"sync columns of {table}", (added,)))
+    steps += _index_steps(connection, catalog, schema, columns)
+    steps += _trigger_steps(connection, catalog, schema, columns, installed)
+    steps.append(Step("tenancies", (_register_tenancies(catalog), _register_clickhouse())))
+    steps += [
+        Step(f"mapping {mapping.mapping_id}", _announce(mapping, columns, known=_mapping_id(mapping) in installed))
+        for mapping in catalog.mappings
+        if installed.get(_mapping_id(mapping)) != mapping.code_version
+    ]
+    return steps
+
+
+def apply(connection: psycopg.Connection, steps: list[Step], progress: Callable[[Step], None]) -> None:
+    """Carry out a plan on a session in autocommit mode.
+
+    Raises:
+        DbsyncError: a table stayed locked by the application; running `init` again goes on from there.
+    """
+    for step in steps:
+        progress(step)
+        if step.concurrently:
+            for statement in step.statements:
+                connection.execute(statement)
+            continue
+        retrying = Retrying(
+            retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
+            stop=stop_after_attempt(_LOCK_ATTEMPTS),
+            wait=wait_exponential_jitter(initial=0.2, max=5),
+        )
+        try:
+            retrying(_run, connection, step)
+        except RetryError as error:
+            raise DbsyncError(
+                f"{step.title}: a transaction of the application holds the table for too long",
+                "Look for it in pg_stat_activity, end it, and run `dbsync init` again; it goes on from here.",
+            ) from error
+
+
+def require_installed(connection: psycopg.Connection, catalog: Catalog) -> None:
+    """Refuse to work on a source whose objects do not fit this catalog.
+
+    Raises:
+        NotInstalledError: `dbsync init` has not been run, or not since the mappings changed.
+    """
+    installed = _installed(connection)
+    for mapping in catalog.mappings:
+        if installed.get(_mapping_id(mapping)) != mapping.code_version:
+            state = "changed since it was installed" if _mapping_id(mapping) in installed else "not installed"
+            raise NotInstalledError(f"mapping {mapping.mapping_id} is {state} in the source", "Run `dbsync init`.")
+
+
+def _run(connection: psycopg.Connection, step: Step) -> None:
+    with connection.transaction():
+        connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(_LOCK_TIMEOUT)))
+        for statement in step.statements:
+            connection.execute(statement)
+
+
+def _installed(connection: psycopg.Connection) -> dict[str, str]:
+    if connection.execute("select to_regclass('dbsync.installed')").fetchone() == (None,):
+        return {}
+    return dict(connection.execute("select object_id, fingerprint from dbsync.installed").fetchall())
+
+
+def _mapping_id(mapping: SyncMapping) -> str:
+    return f"mapping {mapping.mapping_id}"
+
+
+def _remember(object_id: str, fingerprint: str) -> sql.Composed:
+    return sql.SQL(
+        "insert into {} (object_id, fingerprint) values ({}, {}) on conflict (object_id) "
+        "do update set fingerprint = excluded.fingerprint, installed_at = clock_timestamp()"
+    ).format(ours("installed"), sql.Literal(object_id), sql.Literal(fingerprint))
+
+
+def _start_of_sequence(catalog: Catalog, schema: SourceSchema, columns: SyncColumns) -> tuple[sql.Composable, ...]:
+    """Rows that another system has numbered keep their ids; ours start above all of them."""
+    highest = [
+        sql.SQL("select max({}) as id from {}").format(sql.Identifier(columns.sequence), table_name(table))
+        for table in catalog.source_tables
+        if columns.sequence in schema.table(table).columns
+    ]
+    ids = joined([sql.SQL("select 0::bigint as id"), *highest], " union all ")
+    return (
+        sql.SQL(
+            "update {sequencer} set last_sequence_id = (select max(id) from ({ids}) as numbered) "
+            "where (select max(id) from ({ids}) as numbered) > last_sequence_id"
+        ).format(sequencer=ours("sequencer"), ids=ids),
+        sql.SQL("select setval('dbsync.sequence_id', last_sequence_id) from {} where last_sequence_id > 0").format(
+            ours("sequencer")
+        ),
+    )
+
+
+def _index_steps(
+    connection: psycopg.Connection, catalog: Catalog, schema: SourceSchema, columns: SyncColumns
+) -> list[Step]:
+    wanted: dict[str, tuple[Table, sql.Composed]] = {}
+    for table in catalog.source_tables:
+        for definition in _index_definitions(catalog, schema, table, columns):
+            digest = hashlib.sha256(f"{table} {definition.as_string(None)}".encode()).hexdigest()[:10]
+            wanted[f"dbsync_{table.name[:40]}_{digest}"] = (table, definition)
+    present = connection.execute(
+        "select n.nspname, c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid "
+        "join pg_namespace n on n.oid = c.relnamespace where c.relname like 'dbsync\\_%' and n.nspname <> 'dbsync'"
+    ).fetchall()
+    useless = [(space, name) for space, name, valid in present if not valid or name not in wanted]
+    kept = {name for _, name, valid in present if valid}
+    steps = [
+        Step(
+            f"index {name}, left over",
+            (sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(space, name)),),
+            True,
+        )
+        for space, name in useless
+    ]
+    steps += [
+        Step(
+            f"index of {table}",
+            (
+                sql.SQL("create index concurrently {} on {} {}").format(
+                    sql.Identifier(name), table_name(table), definition
+                ),
+            ),
+            True,
+        )
+        for name, (table, definition) in wanted.items()
+        if name not in kept
+    ]
+    return steps
+
+
+def _index_definitions(
+    catalog: Catalog, schema: SourceSchema, table: Table, columns: SyncColumns
+) -> list[sql.Composed]:
+    mappings = catalog.mappings_of(table)
+    tenancies = dict.fromkeys(mapping.tenancy.column for mapping in mappings if mapping.tenancy.column is not None)
+    ordered_by = sql.Identifier(next(iter(tenancies), mappings[0].identity[0]))
+    definitions = [
+        sql.SQL("({}) where {}").format(
+            ordered_by, _without_alias(dirty_condition(catalog.mappings_of(table), columns))
+        )
+    ]
+    definitions += [
+        sql.SQL("({}, {})").format(sql.Identifier(tenancy), sql.Identifier(columns.sequence)) for tenancy in tenancies
+    ]
+    for feed in join_feeds(catalog):
+        if feed.mapping.source != table:
+            continue
+        names = {name for value in feed.match.values() for name in _bare(value)}
+        plain = all(_bare(value) for value in feed.match.values())
+        if plain and any(set(leading[: len(names)]) == names for leading in schema.table(table).indexes):
+            continue
+        keys = joined(sql.SQL("({})").format(_without_alias(expression(value))) for value in feed.match.values())
+        definitions.append(sql.SQL("({}) where {}").format(keys, _without_alias(row_filter(feed.mapping))))
+    return definitions
+
+
+def _bare(value: str) -> tuple[str, ...]:
+    parts = value.split('"')
+    return (parts[1],) if parts[0] == "source." and len(parts) == 3 and not parts[2] else ()  # noqa: PLR2004 -- source."name"
+
+
+def _without_alias(fragment: sql.Composable) -> sql.SQL:
+    """An index is defined over the bare columns of its table."""
+    text = fragment.as_string(None).replace('"source".', "").replace("source.", "")
+    return sql.SQL(text)  # pyright: ignore[reportArgumentType] -- made of fragments above
+
+
+def _trigger_steps(
+    connection: psycopg.Connection,
+    catalog: Catalog,
+    schema: SourceSchema,
+    columns: SyncColumns,
+    installed: dict[str, str],
+) -> list[Step]:
+    steps: list[Step] = []
+    for table in catalog.captured_tables:
+        capture = triggers.generate(
+            catalog, schema.table(table), sequence_column=columns.sequence, dirty_column=columns.dirty
+        )
+        object_id = f"triggers {table}"
+        if installed.get(object_id) == capture.fingerprint:
+            continue
+        statements: list[sql.Composable] = [_drop_other_triggers(table, capture)]
+        for trigger in capture.triggers:
+            always = sql.SQL("alter table {} enable always trigger {}").format(
+                table_name(table), sql.Identifier(trigger.name)
+            )
+            statements += [trigger.function, trigger.trigger, always]
+        steps.append(Step(f"triggers of {table}", (*statements, _remember(object_id, capture.fingerprint))))
+    steps += _abandoned(connection, catalog, installed)
+    return steps
+
+
+def _drop_other_triggers(table: Table, capture: triggers.TableCapture | None) -> sql.Composed:
+    """Triggers of an earlier version that are not generated any more, and on a table that is not captured any more."""
+    kept = [trigger.name for trigger in capture.triggers] if capture is not None else []
+    return sql.SQL(
+        "do $dbsync$ declare found record; begin for found in select tgname from pg_trigger "
+        "where tgrelid = {table}::regclass and tgname ~ '^(zz_)?dbsync_' and tgname <> all({kept}::text[]) "
+        "loop execute format('drop trigger %I on %s', found.tgname, {table}::regclass); end loop; end $dbsync$"
+    ).format(table=sql.Literal(table_name(table).as_string(None)), kept=sql.Literal(kept))
+
+
+def _abandoned(connection: psycopg.Connection, catalog: Catalog, installed: dict[str, str]) -> list[Step]:
+    captured = {f"triggers {table}" for table in catalog.captured_tables}
+    steps: list[Step] = []
+    for object_id in installed:
+        if not object_id.startswith("triggers ") or object_id in captured:
+            continue
+        table = Table.model_validate(object_id.removeprefix("triggers "))
+        forget = sql.SQL("delete from {} where object_id = {}").format(ours("installed"), sql.Literal(object_id))
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            exists = cursor.execute("select to_regclass(%s)", [table_name(table).as_string(None)]).fetchone()
+        statements = (_drop_other_triggers(table, None), forget) if exists else (forget,)
+        steps.append(Step(f"triggers of {table}, no longer captured", statements))
+    return steps
+
+
+def _register_tenancies(catalog: Catalog) -> sql.Composed:
+    pairs = (
+        sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source)) for entry in catalog.tenancy.columns
+    )
+    return sql.SQL(
+        "insert into {tenancy} as known (tenancy_id, columns) "
+        "select {id}, jsonb_build_object({pairs}) from {table} as source "
+        "on conflict (tenancy_id) do nothing"
+    ).format(
+        tenancy=ours("tenancy"),
+        id=column(catalog.tenancy.id),
+        pairs=joined(pairs),
+        table=table_name(catalog.tenancy.table),
+    )
+
+
+def _register_clickhouse() -> sql.Composed:
+    return sql.SQL("insert into {} (destination_id, kind) values ({}, {}) on conflict do nothing").format(
+        ours("destination"), sql.Literal(CLICKHOUSE), sql.Literal(CLICKHOUSE)
+    )
+
+
+def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tuple[sql.Composable, ...]:
+    """Make every tenancy pending for a mapping that is new or delivers something else than before."""
+    statements: list[sql.Composable] = []
+    if mapping.has_placement and not known:
+        statements.append(
+            sql.SQL("update {table} as source set {dirty} = true where not {is_dirty} and {filter}").format(
+                table=table_name(mapping.source),
+                dirty=sql.Identifier(columns.dirty),
+                is_dirty=column(columns.dirty),
+                filter=row_filter(mapping),
+            )
+        )
+    statements.append(
+        sql.SQL(
+            "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted) "
+            "select t.tenancy_id, {mapping}, d.destination_id, greatest(s.last_sequence_id, 1) "
+            "from {tenancy} t join {destination} d on d.tenancy_id is null or d.tenancy_id = t.tenancy_id "
+            "cross join {sequencer} s where t.deleted_at is null "
+            "on conflict (destination_id, tenancy_id, mapping_id) do update set wanted = excluded.wanted, "
+            "reached = 0, epoch = known.epoch + 1, pending_since = clock_timestamp(), next_attempt_at = '-infinity'"
+        ).format(
+            pending=ours("pending"),
+            mapping=sql.Literal(mapping.mapping_id),
+            tenancy=ours("tenancy"),
+            destination=ours("destination"),
+            sequencer=ours("sequencer"),
+        )
+    )
+    return (*statements, _remember(_mapping_id(mapping), mapping.code_version))

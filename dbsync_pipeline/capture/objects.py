@@ -1,0 +1,120 @@
+"""The tables of schema `dbsync` in the source database: all the state there is outside the destinations.
+
+Read together they are the pipeline's data model; the triggers, the sequencer and the pending queue only move rows
+between them. No table holds a value of the application's other than identifying columns (invariant I10).
+"""
+
+from psycopg import sql
+
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.types import data_type
+
+_TABLES = """
+create schema if not exists dbsync;
+revoke all on schema dbsync from public;
+
+-- Every id a row or a tombstone gets, over all tables: one total order (invariant I1).
+create sequence if not exists dbsync.sequence_id as bigint;
+
+-- How far the order is complete: readers of a snapshot may go up to here and no further.
+create table if not exists dbsync.sequencer (
+    singleton boolean primary key default true check (singleton),
+    last_sequence_id bigint not null default 0,
+    paused boolean not null default false
+);
+insert into dbsync.sequencer default values on conflict do nothing;
+
+-- The tenancies there are, and those whose rows still have to leave the destinations.
+create table if not exists dbsync.tenancy (
+    tenancy_id {tenancy_type} primary key,
+    columns jsonb not null,
+    created_at timestamptz not null default clock_timestamp(),
+    deleted_at timestamptz
+);
+
+-- A row that is gone, or left its mapping or tenancy; `tenancy_columns` only where they were others than now.
+create table if not exists dbsync.tombstone (
+    tombstone_id bigint generated always as identity primary key,
+    mapping_id text not null,
+    tenancy_id {tenancy_type},
+    identity jsonb not null,
+    tenancy_columns jsonb,
+    sequence_id bigint,
+    created_at timestamptz not null default clock_timestamp()
+);
+create index if not exists tombstone_unnumbered
+    on dbsync.tombstone (mapping_id, tombstone_id) where sequence_id is null;
+create index if not exists tombstone_numbered
+    on dbsync.tombstone (tenancy_id, mapping_id, sequence_id) where sequence_id is not null;
+
+-- A change of a table that feeds a mapping: `match` says which of the mapping's rows to send again.
+create table if not exists dbsync.touch (
+    touch_id bigint generated always as identity primary key,
+    dependant_id text not null,
+    match jsonb not null
+);
+create index if not exists touch_waiting on dbsync.touch (dependant_id, touch_id);
+
+-- Where a row was last delivered to, for mappings whose rows come and go with another table.
+create table if not exists dbsync.placement (
+    mapping_id text not null,
+    identity jsonb not null,
+    tenancy_id {tenancy_type} not null,
+    sequence_id bigint not null,
+    primary key (mapping_id, identity)
+);
+create index if not exists placement_delivery on dbsync.placement (tenancy_id, mapping_id, sequence_id);
+
+-- Where copies are kept; no tenancy means a copy of all of them.
+create table if not exists dbsync.destination (
+    destination_id text primary key,
+    kind text not null,
+    tenancy_id {tenancy_type},
+    enabled boolean not null default true
+);
+
+-- What has to be delivered: everything with wanted > reached. A claim is a lease; `epoch` grows when a resync is asked.
+create table if not exists dbsync.pending (
+    tenancy_id {tenancy_type} not null,
+    mapping_id text not null,
+    destination_id text not null references dbsync.destination on delete cascade,
+    wanted bigint not null,
+    reached bigint not null default 0,
+    epoch integer not null default 0,
+    pending_since timestamptz not null default clock_timestamp(),
+    lease_worker integer,
+    lease_until timestamptz,
+    attempts integer not null default 0,
+    next_attempt_at timestamptz not null default '-infinity',
+    last_error text,
+    paused boolean not null default false,
+    primary key (destination_id, tenancy_id, mapping_id)
+) with (fillfactor = 70);
+create index if not exists pending_due
+    on dbsync.pending (destination_id, pending_since) where wanted > reached and not paused;
+
+-- What `dbsync init` installed for each table and mapping, so that the next one changes only what differs.
+create table if not exists dbsync.installed (
+    object_id text primary key,
+    fingerprint text not null,
+    installed_at timestamptz not null default clock_timestamp()
+);
+
+-- Text that may or may not be a UUID, for mappings that join by one.
+create or replace function dbsync.uuid_or_null(value text) returns uuid
+language sql immutable strict parallel safe as
+$$ select case when value ~* '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$' then value::uuid end $$;
+"""
+
+
+def tables(catalog: Catalog) -> sql.Composed:
+    """Return the statements that create whatever of the schema is missing."""
+    return sql.SQL(_TABLES).format(tenancy_type=sql.SQL(data_type(catalog.tenancy.type).postgres))  # pyright: ignore[reportArgumentType] -- from the type table
+
+
+def sync_columns(table: sql.Composable, sequence_column: str, dirty_column: str) -> sql.Composed:
+    """Return the statement that gives a table of the application its two sync columns, where it lacks them."""
+    return sql.SQL(
+        "alter table {table} add column if not exists {sequence} bigint, "
+        "add column if not exists {dirty} boolean not null default true"
+    ).format(table=table, sequence=sql.Identifier(sequence_column), dirty=sql.Identifier(dirty_column))

@@ -1,0 +1,331 @@
+"""Generates the triggers of one table of the application.
+
+They do what no writer can be trusted to remember: mark a changed row dirty (invariant I2 starts here), write the
+tombstone of a row that is gone in the transaction that removes it (I3), and touch the rows of other tables that a
+change feeds. They take no lock on any other row, so that they can neither block nor deadlock the application.
+
+* before update, per row: sets the dirty flag when a column that a mapping reads changes its stored image, and keeps
+  everyone but the sequencer from writing the sync columns.
+* after update, per row, rarely fired: the row's key, tenancy or filter changed, or a column that feeds others.
+* after insert and after delete, per statement, over transition tables; before truncate, over the table itself.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from dbsync_pipeline.mappings import expressions
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.dependants import Feed, entomb_tenancy, join_feeds, touch_tenancy
+from dbsync_pipeline.mappings.relation import (
+    SEQUENCER_SETTING,
+    column,
+    identity_object,
+    joined,
+    ours,
+    row_filter,
+    same_columns,
+    table_name,
+)
+from dbsync_pipeline.mappings.schema import SourceTable
+from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
+
+_OLD_ROWS = sql.Identifier("old_rows")
+_NEW_ROWS = sql.Identifier("new_rows")
+_IDENTIFIER_BYTES = 63
+_BODY_OPTIONS = sql.SQL("security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'")
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One trigger and the function it calls."""
+
+    name: str
+    function: sql.Composed
+    trigger: sql.Composed
+
+
+@dataclass(frozen=True)
+class TableCapture:
+    """What is generated for one table: `triggers` in the order they are installed."""
+
+    table: Table
+    triggers: tuple[Trigger, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything generated; equal fingerprints need no reinstallation."""
+        text = "".join(
+            part.as_string(None) for trigger in self.triggers for part in (trigger.function, trigger.trigger)
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Generator:
+    """Generates for one table; the state is what the statements have in common."""
+
+    def __init__(self, catalog: Catalog, table: SourceTable, sequence_column: str, dirty_column: str) -> None:
+        self.catalog = catalog
+        self.table = table.table
+        self.columns = table.columns
+        self.sequence_column = sequence_column
+        self.dirty_column = dirty_column
+        self.mappings = catalog.mappings_of(self.table)
+        self.feeds = tuple(feed for feed in join_feeds(catalog) if feed.table == self.table)
+        self.is_tenancy_table = catalog.tenancy.table == self.table
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        found = [self._fresh(), self._mark()] if self.mappings else []
+        if self.feeds or self.is_tenancy_table:
+            found.append(self._after_insert())
+        found += [self._after_update(), self._gone("delete"), self._gone("truncate")]
+        return tuple(found)
+
+    def _fresh(self) -> Trigger:
+        """A row never arrives numbered or clean, not even one restored with its old sync columns."""
+        body = sql.SQL("new.{sequence} := null; new.{dirty} := true; return new;").format(
+            sequence=sql.Identifier(self.sequence_column), dirty=sql.Identifier(self.dirty_column)
+        )
+        when = sql.SQL("new.{sequence} is not null or new.{dirty} is not true").format(
+            sequence=sql.Identifier(self.sequence_column), dirty=sql.Identifier(self.dirty_column)
+        )
+        return self._trigger("fresh", "before insert", "row", body, when=when, definer=False)
+
+    def _mark(self) -> Trigger:
+        read = self._stored(frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings)))
+        own = (self.sequence_column, self.dirty_column)
+        body = sql.SQL(
+            "new.{sequence} := old.{sequence}; "
+            "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false) or {changed}; return new;"
+        ).format(
+            sequence=sql.Identifier(self.sequence_column),
+            dirty=sql.Identifier(self.dirty_column),
+            changed=_changed(read),
+        )
+        when = sql.SQL("current_setting({setting}, true) is distinct from 'on' and {changed}").format(
+            setting=sql.Literal(SEQUENCER_SETTING), changed=_changed((*read, *own))
+        )
+        return self._trigger("mark", "before update", "row", body, when=when, definer=False)
+
+    def _after_insert(self) -> Trigger:
+        statements = [_touch(feed, _NEW_ROWS) for feed in self.feeds]
+        if self.is_tenancy_table:
+            statements += [self._register(sql.SQL("{} as source").format(_NEW_ROWS)), *self._touch_new_tenancies()]
+        return self._trigger(
+            "insert",
+            "after insert",
+            "statement",
+            _block(statements),
+            tables=sql.SQL("referencing new table as new_rows"),
+        )
+
+    def _after_update(self) -> Trigger:
+        watched: set[str] = set()
+        statements: list[sql.Composable] = []
+        for mapping in self.mappings:
+            deciding = set(mapping.identity)
+            deciding |= expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset()
+            watched |= deciding
+            statements.append(_if_changed(self._stored(deciding), self._entomb_left(mapping)))
+        for feed in self.feeds:
+            watched |= feed.watched
+            both = sql.SQL("(select old.* union all select new.*)")
+            statements.append(_if_changed(self._stored(feed.watched), _touch(feed, both)))
+        if self.is_tenancy_table:
+            deciding = {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
+            watched |= deciding
+            statements.append(_if_changed(self._stored(deciding), *self._tenancy_changed()))
+        when = _changed(self._stored(watched))
+        return self._trigger("update", "after update", "row", _block(statements), when=when)
+
+    def _gone(self, event: str) -> Trigger:
+        rows = _OLD_ROWS if event == "delete" else table_name(self.table)
+        statements: list[sql.Composable] = [_entomb(mapping, rows) for mapping in self.mappings]
+        statements += [_touch(feed, rows) for feed in self.feeds]
+        if self.is_tenancy_table:
+            leaving = joined([*self._evict("gone"), self._unregister("gone")], " ")
+            statements.append(
+                sql.SQL("for gone in select * from {rows} loop {leaving} end loop;").format(rows=rows, leaving=leaving)
+            )
+        if event == "truncate":
+            return self._trigger(event, "before truncate", "statement", _block(statements))
+        return self._trigger(
+            event, "after delete", "statement", _block(statements), tables=sql.SQL("referencing old table as old_rows")
+        )
+
+    def _entomb_left(self, mapping: SyncMapping) -> sql.Composed:
+        """A row that keeps existing, but no longer under its old key and tenancy, or no longer within the filter."""
+        return sql.SQL(
+            "insert into {tombstone} (mapping_id, tenancy_id, identity) select {mapping}, {tenancy}, {identity} "
+            "from (select old.*) as source where {filter} and not exists ("
+            "select from (select new.*) as source where {filter} and {same});"
+        ).format(
+            tombstone=ours("tombstone"),
+            mapping=sql.Literal(mapping.mapping_id),
+            tenancy=_tombstone_tenancy(mapping),
+            identity=identity_object(mapping),
+            filter=row_filter(mapping),
+            same=same_columns(mapping.identity, SOURCE, "old"),
+        )
+
+    def _tenancy_columns(self, record: str) -> sql.Composed:
+        pairs = (
+            sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source, record))
+            for entry in self.catalog.tenancy.columns
+        )
+        return sql.SQL("jsonb_build_object({})").format(joined(pairs))
+
+    def _register(self, rows: sql.Composable) -> sql.Composed:
+        return sql.SQL(
+            "insert into {tenancy} (tenancy_id, columns) select {id}, {columns} from {rows} "
+            "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null;"
+        ).format(
+            tenancy=ours("tenancy"),
+            id=column(self.catalog.tenancy.id),
+            columns=self._tenancy_columns(SOURCE),
+            rows=rows,
+        )
+
+    def _touch_new_tenancies(self) -> list[sql.Composable]:
+        """Rows may be there before their tenancy, or outlive it; they are sent when it comes (back)."""
+        statements = joined(
+            (
+                sql.SQL("{};").format(touch_tenancy(mapping, column(self.catalog.tenancy.id, "fresh")))
+                for mapping in self.catalog.mappings
+            ),
+            " ",
+        )
+        return [sql.SQL("for fresh in select * from new_rows loop {} end loop;").format(statements)]
+
+    def _tenancy_changed(self) -> list[sql.Composable]:
+        tenancy_id = self.catalog.tenancy.id
+        return [
+            *self._evict("old"),
+            sql.SQL("if {} then {} end if;").format(_changed((tenancy_id,)), self._unregister("old")),
+            self._register(sql.SQL("(select new.*) as source")),
+            *(
+                sql.SQL("{};").format(touch_tenancy(mapping, column(tenancy_id, "new")))
+                for mapping in self.catalog.mappings
+            ),
+        ]
+
+    def _evict(self, record: str) -> list[sql.Composable]:
+        """Everything delivered for a tenancy leaves the place its old columns gave it."""
+        tenancy_id = column(self.catalog.tenancy.id, record)
+        columns = self._tenancy_columns(record)
+        return [
+            sql.SQL("update {} set tenancy_columns = {} where tenancy_id = {} and tenancy_columns is null;").format(
+                ours("tombstone"), columns, tenancy_id
+            ),
+            *(sql.SQL("{};").format(entomb_tenancy(mapping, tenancy_id, columns)) for mapping in self.catalog.mappings),
+        ]
+
+    def _unregister(self, record: str) -> sql.Composed:
+        return sql.SQL("update {} set deleted_at = clock_timestamp() where tenancy_id = {};").format(
+            ours("tenancy"), column(self.catalog.tenancy.id, record)
+        )
+
+    def _stored(self, names: frozenset[str] | set[str]) -> tuple[str, ...]:
+        """Replace generated columns by those they are generated from: a before trigger cannot see the former."""
+        stored: set[str] = set()
+        for name in names:
+            stored |= set(self.columns[name].generated_from) or {name}
+        return tuple(sorted(stored))
+
+    def _trigger(
+        self,
+        event: str,
+        timing: str,
+        level: str,
+        body: sql.Composable,
+        *,
+        when: sql.Composable | None = None,
+        tables: sql.Composable | None = None,
+        definer: bool = True,
+    ) -> Trigger:
+        # Before triggers fire in the order of their names; ours must see what the others made of the row.
+        name = f"zz_dbsync_{event}" if timing.startswith("before") else f"dbsync_{event}"
+        function_name = ours(_object_name(self.table, event))
+        function = sql.SQL(
+            "create or replace function {name}() returns trigger language plpgsql {options} as {body}"
+        ).format(
+            name=function_name,
+            options=_BODY_OPTIONS if definer else sql.SQL(""),
+            body=sql.Literal(sql.SQL("declare gone record; fresh record; begin {} end").format(body).as_string(None)),
+        )
+        trigger = sql.SQL(
+            "create or replace trigger {name} {timing} on {table} {tables} for each {level} {when} "
+            "execute function {function}()"
+        ).format(
+            name=sql.Identifier(name),
+            timing=sql.SQL(timing),  # pyright: ignore[reportArgumentType] -- one of five texts above
+            table=table_name(self.table),
+            tables=tables or sql.SQL(""),
+            level=sql.SQL(level),  # pyright: ignore[reportArgumentType] -- row or statement
+            when=sql.SQL("when ({})").format(when) if when is not None else sql.SQL(""),
+            function=function_name,
+        )
+        return Trigger(name, function, trigger)
+
+
+def generate(catalog: Catalog, table: SourceTable, *, sequence_column: str, dirty_column: str) -> TableCapture:
+    """Generate the triggers of one table: a source, one that feeds sources, the tenancy table, or several of these."""
+    generator = _Generator(catalog, table, sequence_column, dirty_column)
+    return TableCapture(table.table, generator.triggers())
+
+
+def _object_name(table: Table, event: str) -> str:
+    name = f"{event}_{table}"
+    if len(name.encode()) <= _IDENTIFIER_BYTES:
+        return name
+    return f"{event}_{hashlib.sha256(str(table).encode()).hexdigest()[:16]}_{table.name[:30]}"
+
+
+def _changed(names: tuple[str, ...]) -> sql.Composed:
+    """Compare stored images, as `=` of jsonb, numeric and citext takes different texts for equal."""
+    return sql.SQL("(row({})::record operator(pg_catalog.*<>) row({})::record)").format(
+        joined(column(name, "old") for name in names), joined(column(name, "new") for name in names)
+    )
+
+
+def _if_changed(names: tuple[str, ...], *statements: sql.Composable) -> sql.Composed:
+    return sql.SQL("if {} then {} end if;").format(_changed(names), joined(statements, " "))
+
+
+def _block(statements: list[sql.Composable]) -> sql.Composed:
+    return sql.SQL("{} return null;").format(joined(statements, " "))
+
+
+def _tombstone_tenancy(mapping: SyncMapping) -> sql.Composable:
+    """Whose the row was; where that hangs on another table, the sequencer looks up where the row was placed."""
+    if mapping.has_placement or mapping.tenancy.column is None:
+        return sql.SQL("null")
+    return column(mapping.tenancy.column)
+
+
+def _entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:
+    return sql.SQL(
+        "insert into {tombstone} (mapping_id, tenancy_id, identity) "
+        "select {mapping}, {tenancy}, {identity} from {rows} as source where {filter};"
+    ).format(
+        tombstone=ours("tombstone"),
+        mapping=sql.Literal(mapping.mapping_id),
+        tenancy=_tombstone_tenancy(mapping),
+        identity=identity_object(mapping),
+        rows=rows,
+        filter=row_filter(mapping),
+    )
+
+
+def _touch(feed: Feed, rows: sql.Composable) -> sql.Composed:
+    return sql.SQL(
+        "insert into {touch} (dependant_id, match) "
+        "select distinct {dependant}, {match} from {rows} as source where {feeds};"
+    ).format(
+        touch=ours("touch"),
+        dependant=sql.Literal(feed.dependant_id),
+        match=feed.match_object,
+        rows=rows,
+        feeds=feed.feeds,
+    )

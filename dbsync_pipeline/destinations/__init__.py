@@ -1,0 +1,1 @@
+"""The places that hold copies, behind one protocol."""

@@ -1,0 +1,122 @@
+"""What a destination is to the engine, and what it promises.
+
+The delivery contract is **at least once, idempotent, newest sequence id wins**:
+
+* `deliver` may be called again with the same rows, late, or while another worker delivers the same slice; afterwards
+  every key holds the version with the highest sequence id ever delivered, a tombstone counting as a version (I6).
+* When `deliver` returns, the rows are durable; when it raises, any part of them may have arrived. Checkpoints follow
+  in `record`, or with the rows where both can commit as one; none ever covers a row that is not durable (I5).
+* A checkpoint never goes back by itself, whoever writes it, in whatever order (I5). It belongs to an epoch: a resync
+  starts a new one, in which nothing counts as delivered yet.
+* A row is written for the tenancy it carries and no other (I7).
+* Tables are made by `dbsync init`, never while syncing.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
+
+
+SEQUENCE_ID = "row_number.sequence_id"
+"""SQL of the sequence id of a row or tombstone, in a projection."""
+
+
+@dataclass(frozen=True)
+class ProjectedColumn:
+    """A column as a destination wants it extracted.
+
+    The SQL reads `source`, the joins, `tenancy` (`tenancy_id` and `columns` of dbsync.tenancy) and `SEQUENCE_ID`.
+
+    Attributes:
+        live: SQL of the value for a row that exists.
+        tombstone: SQL of the value for one that is gone: `source` then holds its identity alone, and joins nothing.
+    """
+
+    name: str
+    live: str
+    tombstone: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A tenancy's rows of one mapping: the unit that has a checkpoint."""
+
+    tenancy_id: TenancyId
+    mapping_id: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a pair is durable, and in which epoch."""
+
+    epoch: int
+    sequence_id: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What of a pair is to be delivered: sequence ids above `after`, up to and including `upto`.
+
+    `first` says that nothing of the pair can have arrived yet.
+    """
+
+    pair: Pair
+    epoch: int
+    after: int
+    upto: int
+    first: bool
+
+
+class Destination(ABC):
+    """A place that holds copies, seen by one worker."""
+
+    @property
+    @abstractmethod
+    def destination_id(self) -> str:
+        """Id in dbsync.destination and in dbsync.pending."""
+
+    @property
+    @abstractmethod
+    def copy_format(self) -> str:
+        """Options of Postgres's COPY that produce the bytes `deliver` takes."""
+
+    @abstractmethod
+    def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
+        """Return the columns to extract for a mapping, in the order in which `deliver` takes them."""
+
+    @abstractmethod
+    def checkpoints(self, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
+        """Return the checkpoint of every pair that has one; a pair without has never been delivered.
+
+        Raises:
+            UnreachableError: the destination does not answer.
+            NotInstalledError: it has no checkpoint table.
+        """
+
+    @abstractmethod
+    def begin(self, slices: Iterable[Slice]) -> None:
+        """Record checkpoints of 0 for pairs that have none, durably, before any of their rows is sent.
+
+        Tombstones are left out of a pair's very first load, which is right only as long as no row of it may have
+        arrived; this is what tells a first load from a first load that was interrupted.
+        """
+
+    @abstractmethod
+    def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:
+        """Write the rows of one mapping for any number of tenancies.
+
+        Raises:
+            UnreachableError: the destination does not answer.
+            NotInstalledError: a table or column is missing.
+            BadRowError: it refuses a value.
+        """
+
+    @abstractmethod
+    def record(self, slices: Iterable[Slice]) -> None:
+        """Make the checkpoints of delivered slices durable; where rows and checkpoints commit as one, they are."""
+
+    @abstractmethod
+    def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
+        """Return why the destination would refuse rows of some columns, in its own words, or None; write nothing."""

@@ -1,0 +1,1 @@
+"""The analytics copy of all tenancies."""

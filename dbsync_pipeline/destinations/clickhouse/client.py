@@ -1,0 +1,161 @@
+"""Connections to ClickHouse, and what its errors mean here.
+
+`clickhouse-connect` speaks to a server or to the embedded engine alike. Its exceptions become this project's, so that
+the engine knows what is worth trying again, and a person which host and which table.
+"""
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from urllib3.exceptions import HTTPError
+
+from dbsync_pipeline.errors import BadRowError, DbsyncError, NotInstalledError, SettingsError, UnreachableError
+
+_CONNECT_TIMEOUT_SECONDS = 10
+_ANSWER_TIMEOUT_SECONDS = 600
+
+_CODE = re.compile(r"\bcode:?\s*(\d+)", re.IGNORECASE)
+_MISSING = {16, 47, 60, 81}  # No such column, unknown identifier, table, database.
+_REFUSED_LOGIN = {192, 193, 194, 516}
+# What parsing a value, or putting it into its column, can end in.
+_BAD_VALUE = {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 407, 441, 467, 469, 675, 676}
+_REDUNDANT = re.compile(r"\s*\((?:official build|version [^)]*)\)|^.*?DB::Exception:\s*", re.DOTALL)
+
+
+def place_of(url: str) -> str:
+    """Return host and port of a ClickHouse URL, and nothing secret.
+
+    Raises:
+        SettingsError: it is no such URL.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (8443 if parts.scheme == "https" else 8123)
+    except ValueError:
+        port = 0
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            "the ClickHouse URL cannot be read",
+            "Write DBSYNC_CLICKHOUSE_URL as http://user:password@host:port/ or https://….",
+        )
+    return f"{parts.hostname}:{port}"
+
+
+@contextmanager
+def clickhouse_errors(url: str) -> Generator[None]:
+    """Turn the driver's exceptions into this project's."""
+    try:
+        yield
+    except DbsyncError:
+        raise
+    except (OperationalError, HTTPError, OSError) as error:
+        raise _unreachable(url, error) from error
+    except ClickHouseError as error:
+        raise _translated(url, error) from error
+
+
+class ClickHouse:
+    """A connection to ClickHouse; cheap to hold, safe to share between threads.
+
+    Every method raises `UnreachableError`, `SettingsError` (login refused), `NotInstalledError` (something missing),
+    `BadRowError` (a value refused), or `DbsyncError` for anything else that ClickHouse says.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        place_of(url)
+        with clickhouse_errors(url):
+            self._client = _open(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def query(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows; `{name:Type}` is bound by the server, `%(name)s` by the client."""
+        with clickhouse_errors(self._url):
+            return [tuple(row) for row in self._client.query(statement, parameters).result_rows]  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+        with clickhouse_errors(self._url):
+            self._client.command(statement)
+
+    def insert_stream(
+        self, target: str, columns: Sequence[str] | None, blocks: bytes | Iterator[bytes], settings: dict[str, object]
+    ) -> None:
+        """Insert TabSeparated blocks as they come; when this returns, all of them are on disk."""
+        with clickhouse_errors(self._url):
+            self._client.raw_insert(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
+                target,
+                column_names=columns,
+                insert_block=blocks,  # pyright: ignore[reportArgumentType] -- it streams from any iterator
+                settings=settings,
+                fmt="TabSeparated",
+            )
+
+    def insert_rows(
+        self,
+        database: str,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        settings: dict[str, Any],
+    ) -> None:
+        """Insert a few rows of Python values."""
+        with clickhouse_errors(self._url):
+            self._client.insert(table, rows, column_names=columns, database=database, settings=settings)
+
+
+def _open(url: str) -> Client:
+    return clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
+        dsn=url,
+        # Queries of one worker run beside each other; none of them needs a session.
+        autogenerate_session_id=False,
+        compress=False,
+        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        send_receive_timeout=_ANSWER_TIMEOUT_SECONDS,
+    )
+
+
+def _unreachable(url: str, error: Exception) -> DbsyncError:
+    code = _CODE.search(str(error))
+    if code is not None and int(code[1]) != 0:
+        return _translated(url, error)
+    return UnreachableError(
+        f"ClickHouse at {place_of(url)} does not answer: {_brief(error)}",
+        "Check that it runs and that DBSYNC_CLICKHOUSE_URL points to it; work goes on where it stopped.",
+    )
+
+
+def _translated(url: str, error: Exception) -> DbsyncError:
+    found = _CODE.search(str(error))
+    code = int(found[1]) if found else 0
+    place = place_of(url)
+    if code in _REFUSED_LOGIN:
+        return SettingsError(f"ClickHouse at {place} refuses the login", "Check user and password.")
+    if code in _MISSING:
+        return NotInstalledError(f"ClickHouse at {place}: {_brief(error)}", "Run `dbsync init`.")
+    if code in _BAD_VALUE:
+        return BadRowError(f"ClickHouse at {place} refuses a value: {_brief(error)}")
+    if isinstance(error, DatabaseError):
+        return DbsyncError(f"ClickHouse at {place}: {_brief(error)}")
+    return UnreachableError(f"ClickHouse at {place}: {_brief(error)}")
+
+
+def _brief(error: Exception) -> str:
+    """The part of the message that says something: no stack, no build, no row dump (which holds values)."""
+    text = _REDUNDANT.sub("", str(error))
+    return " ".join(text.split("Stack trace")[0].split("\nRow ")[0].split())[:300]

@@ -1,0 +1,114 @@
+"""ClickHouse as a destination.
+
+COPY's text format is ClickHouse's TabSeparated, so that rows pass through Python as blocks of bytes and one INSERT
+carries a mapping's rows of any number of tenancies. Every version of a row is inserted; ReplacingMergeTree keeps the
+one with the highest sequence id (I6). Rows go first, checkpoints after them, and of several checkpoints the highest
+counts, whoever wrote it last (I5).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from dbsync_pipeline.destinations.base import SEQUENCE_ID, Checkpoint, Destination, Pair, ProjectedColumn, Slice
+from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.errors import BadRowError
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.mappings.types import data_type
+
+_INSERT_SETTINGS: dict[str, object] = {
+    # A NULL where the table has none is an error to report, not a default to invent.
+    "input_format_null_as_default": 0,
+    # An acknowledged insert is on disk, whatever the user's profile says.
+    "async_insert": 0,
+    "insert_distributed_sync": 1,
+}
+
+
+class ClickHouseDestination(Destination):
+    """One worker's view of ClickHouse; the client may be shared."""
+
+    def __init__(self, clickhouse: ClickHouse, catalog: Catalog, names: tables.ClickHouseNames) -> None:
+        self._clickhouse = clickhouse
+        self._catalog = catalog
+        self._names = names
+
+    @property
+    def destination_id(self) -> str:
+        """The one id there is: all tenancies share this copy."""
+        return CLICKHOUSE
+
+    @property
+    def copy_format(self) -> str:
+        """Text, as it stands."""
+        return "format text"
+
+    def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
+        """Return the tenancy's columns, the mapping's, and the bookkeeping."""
+        tenancy_type = data_type(self._catalog.tenancy.type)
+        key = set(mapping.key)
+        tenancy = [
+            ProjectedColumn(entry.name, f"tenancy.columns->>'{entry.name}'", f"tenancy.columns->>'{entry.name}'")
+            for entry in self._catalog.tenancy.columns
+        ]
+        own = [
+            ProjectedColumn(entry.name, entry.converted, entry.converted if entry.name in key else entry.neutral)
+            for entry in mapping.columns_for("clickhouse")
+        ]
+        identifier = f"tenancy.tenancy_id::{tenancy_type.postgres}"
+        return (
+            *tenancy,
+            ProjectedColumn(tables.TENANCY, identifier, identifier),
+            *own,
+            ProjectedColumn(tables.SEQUENCE, SEQUENCE_ID, SEQUENCE_ID),
+            ProjectedColumn(tables.DELETED, "0", "1"),
+        )
+
+    def checkpoints(self, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
+        """Read the highest checkpoint of each pair, all in one query."""
+        wanted = tuple((pair.mapping_id, pair.tenancy_id) for pair in pairs)
+        if not wanted:
+            return {}
+        rows = self._clickhouse.query(
+            "select tenancy_id, mapping_id, max((epoch, sequence_id)) as newest "  # noqa: S608 -- our own name
+            f"from {self._names.checkpoint} where (mapping_id, tenancy_id) in %(pairs)s "
+            "group by mapping_id, tenancy_id",
+            {"pairs": wanted},
+        )
+        return {Pair(tenancy_id, mapping_id): Checkpoint(*newest) for tenancy_id, mapping_id, newest in rows}
+
+    def begin(self, slices: Iterable[Slice]) -> None:
+        """Record checkpoints of 0."""
+        self._insert_checkpoints([(entry, 0) for entry in slices])
+
+    def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:  # noqa: ARG002 -- every row names its tenancy
+        """Stream the blocks into one INSERT."""
+        names = [column.name for column in self.projection(mapping)]
+        self._clickhouse.insert_stream(self._names.table(mapping), names, blocks, _INSERT_SETTINGS)
+
+    def record(self, slices: Iterable[Slice]) -> None:
+        """Insert the checkpoints of all slices at once."""
+        self._insert_checkpoints([(entry, entry.upto) for entry in slices])
+
+    def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
+        """Insert the rows into nothing, as columns of the same types."""
+        types = {column.name: column.type for column in tables.columns(self._catalog, mapping)}
+        structure = ", ".join(f"{tables.name(column.name)} {types[column.name]}" for column in columns)
+        target = f"function null({tables.literal(structure)})"
+        try:
+            self._clickhouse.insert_stream(target, None, blocks, _INSERT_SETTINGS)
+        except BadRowError as error:
+            return error.what
+        return None
+
+    def _insert_checkpoints(self, rows: list[tuple[Slice, int]]) -> None:
+        if not rows:
+            return
+        self._clickhouse.insert_rows(
+            self._names.internal,
+            tables.CHECKPOINT_TABLE,
+            ["mapping_id", "tenancy_id", "epoch", "sequence_id"],
+            [[entry.pair.mapping_id, entry.pair.tenancy_id, entry.epoch, reached] for entry, reached in rows],
+            _INSERT_SETTINGS,
+        )

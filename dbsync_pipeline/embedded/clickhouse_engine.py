@@ -1,0 +1,227 @@
+"""The one place that talks to `chdb`: runs statements, streams results out and inserts in, names errors.
+
+A connection of `chdb` runs one statement at a time and keeps its own settings, and any number may be open on the one
+directory a process can own; opening, using and closing one takes a millisecond. So every statement gets a fresh
+connection: statements run beside each other (a SELECT beside two long INSERTs takes 5 ms), and no setting of one
+reaches another. All methods block and may be called from any thread.
+"""
+
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+import chdb  # noqa: TID251  # this module is the engine's owner.
+
+_EXCEPTION = re.compile(r"Code: (?P<code>\d+)\. .*", re.DOTALL)
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Blocks of these formats may be written one after another; of others the engine repeats a header for every block.
+_STREAMABLE = {"Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "RowBinary", "JSONEachRow"}
+
+
+class EngineError(Exception):
+    """A statement failed, in ClickHouse's own words.
+
+    Attributes:
+        code: ClickHouse's number for the kind of failure.
+        message: `Code: N. DB::Exception: …`.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @classmethod
+    def of(cls, error: RuntimeError) -> "EngineError":
+        """Return what `chdb` said as ClickHouse would have."""
+        found = _EXCEPTION.search(str(error))
+        return cls(int(found["code"]), found[0].strip()) if found else cls.named(1001, str(error), "STD_EXCEPTION")
+
+    @classmethod
+    def named(cls, code: int, text: str, name: str) -> "EngineError":
+        """Return an error of this server's own, worded as the engine words its errors."""
+        return cls(code, f"Code: {code}. DB::Exception: {text}. ({name})")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a statement runs with besides its text."""
+
+    database: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished statement: its result, and the counts of ClickHouse's summary."""
+
+    body: bytes
+    summary: Mapping[str, int]
+
+
+class Engine:
+    """ClickHouse's engine on one directory.
+
+    Raises:
+        EngineError: the directory cannot be opened.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._location = str(directory)
+        # Kept open, because the engine ends with its last connection.
+        self._keeper = self._connect()
+        answer = self.run(b"select version(), timezone()", "TabSeparated", Surroundings()).body
+        self.version, self.timezone = answer.decode().strip().split("\t")
+
+    def run(self, statement: bytes, answer_format: str, surroundings: Surroundings) -> Done:
+        """Run `statement` to its end and return its whole result."""
+        with closing(self._open(surroundings)) as connection, _engine_errors():
+            result = connection.query(statement, answer_format)
+            return Done(
+                body=bytes(result.bytes()),
+                summary={
+                    "read_rows": result.storage_rows_read(),
+                    "read_bytes": result.storage_bytes_read(),
+                    "written_rows": result.rows_written(),
+                    "written_bytes": result.bytes_written(),
+                    "result_rows": result.rows_read(),
+                    "result_bytes": result.bytes_read(),
+                    "elapsed_ns": int(result.elapsed() * 1e9),
+                },
+            )
+
+    def stream(self, statement: bytes, answer_format: str, surroundings: Surroundings) -> Generator[bytes]:
+        """Yield the result of a SELECT as it is made; closing the generator cancels the statement.
+
+        A result in a format that cannot be cut into blocks comes whole.
+        """
+        if answer_format not in _STREAMABLE:
+            yield self.run(statement, answer_format, surroundings).body
+            return
+        with closing(self._open(surroundings)) as connection, _engine_errors():
+            for block in connection.send_query(statement, answer_format):
+                yield bytes(block.bytes())
+
+    def insert(self, head: bytes, data_format: str, surroundings: Surroundings) -> "Insert":
+        """Begin an INSERT whose data will be appended."""
+        connection = self._open(surroundings)
+        try:
+            with _engine_errors():
+                return Insert(connection, connection.send_insert(head, data_format))
+        except EngineError:
+            connection.close()
+            raise
+
+    def cancel_all(self) -> None:
+        """Ask every statement that is running now to end."""
+        with suppress(EngineError):
+            self.run(b"kill query where query not ilike 'kill query%'", "Null", Surroundings())
+
+    def close(self) -> None:
+        """Close the engine; what was acknowledged is on disk since before its acknowledgement."""
+        self._keeper.close()
+
+    def _open(self, surroundings: Surroundings) -> "_Connection":
+        connection = self._connect()
+        try:
+            with _engine_errors():
+                for statement in _preparations(surroundings):
+                    connection.query(statement.encode(), "Null")
+        except EngineError:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self) -> "_Connection":
+        with _engine_errors():
+            return cast("_Connection", chdb.connect(self._location))  # pyright: ignore[reportUnknownMemberType]  # untyped.
+
+
+class Insert:
+    """An INSERT that is being fed. Memory stays flat: the engine parses and writes what is appended as it comes."""
+
+    def __init__(self, connection: "_Connection", stream: "_Inserter") -> None:
+        self._connection = connection
+        self._stream = stream
+
+    def append(self, data: bytes) -> None:
+        """Hand over the next bytes of the data."""
+        with _engine_errors():
+            self._stream.append(data)
+
+    def finish(self) -> Mapping[str, int]:
+        """Write what is left, wait until all of it is stored, and return the counts."""
+        with _engine_errors():
+            done = self._stream.finish()
+        return {
+            "written_rows": done.rows_written,
+            "written_bytes": done.bytes_written,
+            "elapsed_ns": int(done.elapsed * 1e9),
+        }
+
+    def close(self) -> None:
+        """Release the connection; an INSERT that was not finished is abandoned, whole blocks stored before stay."""
+        with suppress(RuntimeError):
+            self._stream.cancel()
+        self._connection.close()
+
+
+def _preparations(surroundings: Surroundings) -> Iterator[str]:
+    if surroundings.database:
+        yield f"use {_quoted(surroundings.database, '`')}"
+    wanted = {f"param_{name}": value for name, value in surroundings.parameters.items()}
+    # `readonly` comes last, as it forbids further settings.
+    wanted |= sorted(surroundings.settings.items(), key=lambda setting: setting[0] == "readonly")
+    for name in wanted:
+        if not _SETTING_NAME.fullmatch(name):
+            raise EngineError.named(115, f"Unknown setting {name!r}", "UNKNOWN_SETTING")
+    if wanted:
+        yield "set " + ", ".join(f"{name} = {_quoted(value, chr(39))}" for name, value in wanted.items())
+
+
+def _quoted(text: str, quote: str) -> str:
+    return quote + text.replace("\\", "\\\\").replace(quote, f"\\{quote}") + quote
+
+
+@contextmanager
+def _engine_errors() -> Generator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError.of(error) from error
+
+
+class _Result(Protocol):
+    """What `chdb` returns for a statement; it has no types of its own."""
+
+    def bytes(self) -> bytes: ...
+    def elapsed(self) -> float: ...
+    def rows_read(self) -> int: ...
+    def bytes_read(self) -> int: ...
+    def storage_rows_read(self) -> int: ...
+    def storage_bytes_read(self) -> int: ...
+    def rows_written(self) -> int: ...
+    def bytes_written(self) -> int: ...
+
+
+class _InsertResult(Protocol):
+    rows_written: int
+    bytes_written: int
+    elapsed: float
+
+
+class _Inserter(Protocol):
+    def append(self, data: bytes) -> None: ...
+    def finish(self) -> _InsertResult: ...
+    def cancel(self) -> None: ...
+
+
+class _Connection(Protocol):
+    def query(self, query: bytes, format: str) -> _Result: ...  # noqa: A002  # chdb's name.
+    def send_query(self, query: bytes, format: str) -> Iterator[_Result]: ...  # noqa: A002  # likewise.
+    def send_insert(self, query: bytes, format: str) -> _Inserter: ...  # noqa: A002  # likewise.
+    def close(self) -> None: ...

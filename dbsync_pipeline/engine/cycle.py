@@ -1,0 +1,117 @@
+"""The loop of a sync worker: claim what is pending, deliver it, give it back.
+
+One worker serves one destination. A cycle that finds nothing pauses, a little longer each time; one that fails because
+a database does not answer gives its claims back with their back-off and goes on, so that the daemon paths never end
+because of an outage.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+from dbsync_pipeline.destinations.base import Destination, Pair
+from dbsync_pipeline.engine.engine import Delivery, Engine
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
+
+_SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """A delivery and the pending row it was for."""
+
+    item: PendingItem
+    delivery: Delivery
+    destination_id: str
+
+    @property
+    def still_pending(self) -> bool:
+        """Whether the pair has more to deliver than was delivered."""
+        return self.item.wanted > self.delivery.reached
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a worker restricts itself to; None means everything."""
+
+    tenancies: list[str] | None = None
+    mappings: list[str] | None = None
+
+
+class SyncCycle:
+    """One worker's turns."""
+
+    def __init__(
+        self,
+        queue: PendingQueue,
+        engine: Engine,
+        destination: Destination,
+        *,
+        batch_size: int,
+        selection: Selection | None = None,
+    ) -> None:
+        self._queue = queue
+        self._engine = engine
+        self._destination = destination
+        self._batch_size = batch_size
+        self._selection = selection or Selection()
+
+    def run_once(self) -> list[SyncResult]:
+        """Do one turn; return what became of each claimed pair, nothing when there was nothing to claim.
+
+        Raises:
+            UnreachableError: the source does not answer; the claims end with the session.
+        """
+        items = self._queue.claim(
+            self._batch_size, tenancies=self._selection.tenancies, mappings=self._selection.mappings
+        )
+        if not items:
+            return []
+        by_pair = {Pair(item.tenancy_id, item.mapping_id): item for item in items}
+        try:
+            deliveries, complete_up_to = self._engine.sync({pair: item.epoch for pair, item in by_pair.items()})
+        except DbsyncError as error:
+            self._queue.back_off({(item.tenancy_id, item.mapping_id): str(error) for item in items})
+            return [
+                SyncResult(
+                    item, Delivery(pair, 0, 0, complete=False, error=str(error)), self._destination.destination_id
+                )
+                for pair, item in by_pair.items()
+            ]
+        done = [delivery for delivery in deliveries if delivery.error is None]
+        failed = [delivery for delivery in deliveries if delivery.error is not None]
+        self._queue.complete(
+            {(entry.pair.tenancy_id, entry.pair.mapping_id): entry.reached for entry in done},
+            complete_up_to=complete_up_to,
+        )
+        self._queue.back_off({(entry.pair.tenancy_id, entry.pair.mapping_id): entry.error or "" for entry in failed})
+        return [SyncResult(by_pair[entry.pair], entry, self._destination.destination_id) for entry in deliveries]
+
+    def run(
+        self,
+        *,
+        stop: Event,
+        max_seconds: float,
+        idle_seconds: float,
+        report: Callable[[list[SyncResult]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take turns until stopped, out of time, or idle for long. What is claimed is always finished."""
+        started = last_work = clock()
+        pause = _SHORTEST_PAUSE_SECONDS
+        while not stop.is_set():
+            results = self.run_once()
+            report(results)
+            now = clock()
+            if results:
+                last_work, pause = now, _SHORTEST_PAUSE_SECONDS
+            elif now - last_work >= idle_seconds:
+                return
+            else:
+                pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+                stop.wait(pause)
+            if now - started >= max_seconds:
+                return

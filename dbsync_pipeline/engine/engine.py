@@ -1,0 +1,221 @@
+"""Delivers what is pending, for a batch of tenancies and their mappings, from one snapshot of the source.
+
+What is right is decided here and nowhere else: a slice ends where the snapshot's order is complete (I1), begins at the
+destination's own checkpoint (I5), and is marked delivered only after the destination has said that it is durable. When
+a batch fails because of a row, it is cut in halves until the failing tenancy stands alone, so that the others are
+delivered in the same cycle (I8).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from dbsync_pipeline.destinations.base import Destination, Pair, Slice
+from dbsync_pipeline.engine.diagnosis import describe_failure
+from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.spec import SyncMapping
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one pair in one cycle.
+
+    Attributes:
+        after: sequence id it started above.
+        reached: sequence id up to which it is durable now.
+        upserted: live rows delivered.
+        deleted: tombstones delivered.
+        bytes_sent: its share of what was sent, by rows, where several tenancies went together.
+        seconds: how long the delivery it was part of took.
+        complete: nothing of what the snapshot held is left.
+        error: why nothing was delivered; then `reached` is `after`.
+    """
+
+    pair: Pair
+    after: int
+    reached: int
+    upserted: int = 0
+    deleted: int = 0
+    bytes_sent: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A slice cut to size, and what is in it."""
+
+    slice: Slice
+    live: int
+    dead: int
+    complete: bool
+
+
+class _Counted:
+    """Passes blocks on, counts their bytes, and keeps the source's error, which the destination's driver may wrap."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self.bytes = 0
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for block in self._blocks:
+                self.bytes += len(block)
+                yield block
+        except Exception as error:
+            self.error = error
+            raise
+
+
+class Engine:
+    """Delivers to one destination; owns neither the source session nor the destination."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        catalog: Catalog,
+        columns: SyncColumns,
+        destination: Destination,
+        *,
+        chunk_rows: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = connection
+        self._catalog = catalog
+        self._columns = columns
+        self._destination = destination
+        self._chunk_rows = chunk_rows
+        self._clock = clock
+
+    def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
+        """Deliver the next chunk of every pair; return what became of each, and how far the source was complete.
+
+        Args:
+            epochs: the pairs to deliver, and the epoch each is in.
+
+        Raises:
+            UnreachableError: the destination or the source does not answer; nothing was marked as delivered.
+            NotInstalledError: source or destination lack what `dbsync init` makes.
+        """
+        with take_snapshot(self._connection) as snapshot:
+            slices = self._slices(epochs, snapshot)
+            self._destination.begin(entry for entry in slices if entry.first)
+            deliveries: list[Delivery] = []
+            delivered: list[Slice] = []
+            for mapping in self._catalog.mappings:
+                of_mapping = [entry for entry in slices if entry.pair.mapping_id == mapping.mapping_id]
+                if of_mapping:
+                    self._deliver_mapping(mapping, of_mapping, snapshot, deliveries, delivered)
+            self._destination.record(delivered)
+        return deliveries, snapshot.complete_up_to
+
+    def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> list[Slice]:
+        checkpoints = self._destination.checkpoints(epochs)
+        slices: list[Slice] = []
+        for pair, epoch in epochs.items():
+            checkpoint = checkpoints.get(pair)
+            after = checkpoint.sequence_id if checkpoint is not None and checkpoint.epoch == epoch else 0
+            slices.append(Slice(pair, epoch, after, snapshot.complete_up_to, first=checkpoint is None))
+        return slices
+
+    def _deliver_mapping(
+        self,
+        mapping: SyncMapping,
+        slices: list[Slice],
+        snapshot: Snapshot,
+        deliveries: list[Delivery],
+        delivered: list[Slice],
+    ) -> None:
+        try:
+            chunks = self._chunks(mapping, slices, snapshot)
+        except psycopg.Error as error:
+            if self._connection.broken:
+                raise
+            # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
+            message = f"mapping {mapping.mapping_id}: {DbsyncError(str(error)).what}"
+            deliveries += [Delivery(entry.pair, entry.after, entry.after, error=message) for entry in slices]
+            return
+        for chunk, delivery in self._deliver(mapping, chunks, snapshot):
+            deliveries.append(delivery)
+            if delivery.error is None:
+                delivered.append(chunk.slice)
+
+    def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:
+        """Cut each slice to at most `chunk_rows` rows, so that a load of any size resumes where it stopped."""
+        statement = Extraction(self._catalog, mapping, self._columns).extent(slices, self._chunk_rows)
+        chunks: list[_Chunk] = []
+        with self._connection.transaction():
+            for position, live, dead, highest in snapshot.connection.execute(statement):
+                whole = slices[position]
+                complete = live + dead < self._chunk_rows
+                chunks.append(_Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
+        return chunks
+
+    def _deliver(
+        self, mapping: SyncMapping, chunks: Sequence[_Chunk], snapshot: Snapshot
+    ) -> Iterator[tuple[_Chunk, Delivery]]:
+        empty = [chunk for chunk in chunks if not chunk.live and not chunk.dead]
+        for chunk in empty:
+            yield chunk, Delivery(chunk.slice.pair, chunk.slice.after, chunk.slice.upto)
+        full = [chunk for chunk in chunks if chunk.live or chunk.dead]
+        if not full:
+            return
+        started = self._clock()
+        try:
+            sent = self._send(mapping, [chunk.slice for chunk in full], snapshot)
+        except (UnreachableError, NotInstalledError):
+            raise
+        except (psycopg.Error, DbsyncError) as error:
+            if self._connection.broken:
+                raise
+            if len(full) > 1:
+                half = len(full) // 2
+                yield from self._deliver(mapping, full[:half], snapshot)
+                yield from self._deliver(mapping, full[half:], snapshot)
+                return
+            failed = full[0].slice
+            extraction = Extraction(self._catalog, mapping, self._columns)
+            message = describe_failure(extraction, mapping, failed, snapshot, self._destination, error)
+            yield full[0], Delivery(failed.pair, failed.after, failed.after, error=message)
+            return
+        seconds = self._clock() - started
+        rows = sum(chunk.live + chunk.dead for chunk in full)
+        for chunk in full:
+            yield (
+                chunk,
+                Delivery(
+                    chunk.slice.pair,
+                    chunk.slice.after,
+                    chunk.slice.upto,
+                    upserted=chunk.live,
+                    deleted=chunk.dead,
+                    bytes_sent=sent * (chunk.live + chunk.dead) // rows,
+                    seconds=seconds,
+                    complete=chunk.complete,
+                ),
+            )
+
+    def _send(self, mapping: SyncMapping, slices: Sequence[Slice], snapshot: Snapshot) -> int:
+        """Deliver slices in one go and return the bytes; the source's own error comes before what it led to."""
+        projection = self._destination.projection(mapping)
+        extraction = Extraction(self._catalog, mapping, self._columns)
+        statement = extraction.copy(projection, slices, self._destination.copy_format)
+        blocks = _Counted(snapshot.copy(statement))
+        # A savepoint: the snapshot outlives an error of one COPY.
+        with self._connection.transaction():
+            try:
+                self._destination.deliver(mapping, slices, iter(blocks))
+            except Exception as error:
+                if blocks.error is not None and blocks.error is not error:
+                    raise blocks.error from error
+                raise
+        return blocks.bytes

@@ -1,0 +1,162 @@
+"""The queries that read slices of a mapping from the source.
+
+A slice is a range of sequence ids of one tenancy; a query reads the slices of any number of tenancies. Live rows and
+tombstones come from the same range in the same snapshot. A row is read for the tenancy that its own data names, and
+only if that is the slice's (invariant I7).
+"""
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from dbsync_pipeline.destinations.base import ProjectedColumn, Slice
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.relation import (
+    SyncColumns,
+    column,
+    expression,
+    join_clause,
+    joined,
+    ours,
+    rebuilt_row,
+    row_filter,
+    same_columns,
+    table_name,
+    tenancy_value,
+)
+from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping
+from dbsync_pipeline.mappings.types import data_type
+
+
+class Extraction:
+    """Generates the reading queries of one mapping."""
+
+    def __init__(self, catalog: Catalog, mapping: SyncMapping, columns: SyncColumns) -> None:
+        self._mapping = mapping
+        self._columns = columns
+        self._tenancy_type = sql.SQL(data_type(catalog.tenancy.type).postgres)  # pyright: ignore[reportArgumentType] -- from the type table
+
+    def copy(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice], copy_format: str) -> sql.Composed:
+        """Return the COPY that yields the rows of all slices, in no particular order."""
+        return sql.SQL("copy ({live} union all {dead}) to stdout ({format})").format(
+            live=self.live_rows(projection, slices),
+            dead=self.tombstones(projection, slices),
+            format=expression(copy_format),
+        )
+
+    def live_rows(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
+        """Return the SELECT of the rows that exist."""
+        return sql.SQL(
+            "select {values} from {slices} join {tenancies} as tenancy using (tenancy_id) {rows} "
+            "cross join lateral (select {sequence} as sequence_id) as row_number {joins} "
+            "where tenancy.deleted_at is null and {filter} and {tenancy} = slice.tenancy_id"
+        ).format(
+            values=joined(expression(entry.live) for entry in projection),
+            slices=self._slices(slices),
+            tenancies=ours("tenancy"),
+            rows=self._numbered_rows(),
+            sequence=column(self._columns.sequence),
+            joins=joined((join_clause(join) for join in self._mapping.joins), " "),
+            filter=row_filter(self._mapping),
+            tenancy=tenancy_value(self._mapping),
+        )
+
+    def extent(self, slices: Sequence[Slice], limit: int) -> sql.Composed:
+        """Return the SELECT of (position of the slice, live rows, tombstones, highest id) over its first `limit` rows."""
+        rows = (
+            sql.SQL(
+                "select p.sequence_id from {} as p where p.mapping_id = {} and p.tenancy_id = slice.tenancy_id"
+            ).format(ours("placement"), sql.Literal(self._mapping.mapping_id))
+            if self._mapping.has_placement
+            else sql.SQL("select {} as sequence_id from {} as source where {} = slice.tenancy_id and {}").format(
+                column(self._columns.sequence),
+                table_name(self._mapping.source),
+                column(self._mapping.tenancy.column or ""),
+                row_filter(self._mapping),
+            )
+        )
+        numbered = sql.SQL("p.sequence_id") if self._mapping.has_placement else column(self._columns.sequence)
+        return sql.SQL(
+            "select slice.position, extent.* from {slices} cross join lateral ("
+            "select count(*) filter (where not gone) as live, count(*) filter (where gone) as dead, "
+            "max(sequence_id) as highest from ("
+            "(select numbered.sequence_id, false as gone from ("
+            "{rows} and {numbered} > slice.after and {numbered} <= slice.upto order by 1 limit {limit}) as numbered) "
+            "union all "
+            "(select t.sequence_id, true from {tombstone} as t where t.mapping_id = {mapping} and not slice.first "
+            "and t.tenancy_id = slice.tenancy_id and t.sequence_id > slice.after and t.sequence_id <= slice.upto "
+            "order by 1 limit {limit}) order by 1 limit {limit}) as chunk) as extent"
+        ).format(
+            slices=self._slices(slices),
+            rows=rows,
+            numbered=numbered,
+            tombstone=ours("tombstone"),
+            mapping=sql.Literal(self._mapping.mapping_id),
+            limit=sql.Literal(limit),
+        )
+
+    def _numbered_rows(self) -> sql.Composed:
+        names = {
+            "source": table_name(self._mapping.source),
+            "sequence": column(self._columns.sequence),
+            "placement": ours("placement"),
+            "mapping": sql.Literal(self._mapping.mapping_id),
+        }
+        if not self._mapping.has_placement:
+            return sql.SQL(
+                "join {source} as source on {owner} = slice.tenancy_id "
+                "and {sequence} > slice.after and {sequence} <= slice.upto"
+            ).format(owner=column(self._mapping.tenancy.column or ""), **names)
+        return sql.SQL(
+            "join {placement} as placement on placement.mapping_id = {mapping} "
+            "and placement.tenancy_id = slice.tenancy_id "
+            "and placement.sequence_id > slice.after and placement.sequence_id <= slice.upto "
+            "cross join {placed} join {source} as source on {same}"
+        ).format(
+            placed=rebuilt_row(self._mapping.source, sql.SQL("placement.identity"), "placed"),
+            same=same_columns(self._mapping.identity, SOURCE, "placed"),
+            **names,
+        )
+
+    def tombstones(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
+        """Return the SELECT of the rows that are gone; a very first load leaves them out."""
+        return sql.SQL(
+            "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
+            "join {tombstone} as t on t.mapping_id = {mapping} and t.tenancy_id = slice.tenancy_id "
+            "and t.sequence_id > slice.after and t.sequence_id <= slice.upto "
+            "cross join lateral (select t.sequence_id) as row_number "
+            "cross join lateral (select known.tenancy_id, coalesce(t.tenancy_columns, known.columns) as columns) "
+            "as tenancy cross join {source} where not slice.first"
+        ).format(
+            values=joined(expression(entry.tombstone) for entry in projection),
+            slices=self._slices(slices),
+            tenancies=ours("tenancy"),
+            tombstone=ours("tombstone"),
+            mapping=sql.Literal(self._mapping.mapping_id),
+            source=rebuilt_row(self._mapping.source, sql.SQL("t.identity"), SOURCE),
+        )
+
+    def _slices(self, slices: Sequence[Slice]) -> sql.Composed:
+        """One slice is written as constants, which the planner sees through; many as arrays."""
+        if len(slices) == 1:
+            return sql.SQL(
+                "(select 0 as position, {tenancy}::{type} as tenancy_id, {after}::bigint as after, "
+                "{upto}::bigint as upto, {first} as first) as slice"
+            ).format(
+                tenancy=sql.Literal(str(slices[0].pair.tenancy_id)),
+                type=self._tenancy_type,
+                after=sql.Literal(slices[0].after),
+                upto=sql.Literal(slices[0].upto),
+                first=sql.Literal(slices[0].first),
+            )
+        return sql.SQL(
+            "(select (ordinality - 1)::integer as position, tenancy_id, after, upto, first from unnest("
+            "{tenancies}::{type}[], {after}::bigint[], {upto}::bigint[], {first}::boolean[]) "
+            "with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice"
+        ).format(
+            tenancies=sql.Literal([str(entry.pair.tenancy_id) for entry in slices]),
+            type=self._tenancy_type,
+            after=sql.Literal([entry.after for entry in slices]),
+            upto=sql.Literal([entry.upto for entry in slices]),
+            first=sql.Literal([entry.first for entry in slices]),
+        )

@@ -1,0 +1,126 @@
+"""SQL fragments of one mapping that more than one stage needs: its table, its rows, its identity, its joins.
+
+Expressions of a mapping are written over the alias `source`; every fragment keeps to that, so that the same expression
+serves a table, a trigger's transition table, or the record rebuilt from a tombstone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from dbsync_pipeline.mappings.spec import SOURCE, Join, SyncMapping, Table
+
+SCHEMA = "dbsync"
+"""The schema in the source database that holds everything of ours."""
+
+CLICKHOUSE = "clickhouse"
+"""Id of the one destination that holds every tenancy."""
+
+SEQUENCER_SETTING = "dbsync.sequencer"
+"""Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""
+
+
+@dataclass(frozen=True)
+class SyncColumns:
+    """Names of the two columns that every source table carries."""
+
+    sequence: str
+    dirty: str
+
+
+def table_name(table: Table) -> sql.Identifier:
+    """Return the quoted, qualified name of a table of the application."""
+    return sql.Identifier(table.schema_name, table.name)
+
+
+def ours(name: str) -> sql.Identifier:
+    """Return the quoted, qualified name of an object of ours."""
+    return sql.Identifier(SCHEMA, name)
+
+
+def expression(text: str) -> sql.SQL:
+    """Return an expression of a mapping as it stands; mappings are the operator's own code."""
+    return sql.SQL(text)  # pyright: ignore[reportArgumentType] -- not a literal, and trusted as said above
+
+
+def column(name: str, alias: str = SOURCE) -> sql.Identifier:
+    """Return `alias."column"`."""
+    return sql.Identifier(alias, name)
+
+
+def joined(parts: Iterable[sql.Composable], separator: str = ", ") -> sql.Composed:
+    """Join fragments with a separator."""
+    return sql.SQL(separator).join(parts)  # pyright: ignore[reportArgumentType] -- the separators are ours
+
+
+def row_filter(mapping: SyncMapping) -> sql.Composable:
+    """Return the mapping's filter over `source`; a row for which it is not true does not exist in any destination."""
+    return sql.SQL("true") if mapping.filter is None else sql.SQL("({})").format(expression(mapping.filter))
+
+
+def dirty_condition(mappings: Iterable[SyncMapping], columns: SyncColumns) -> sql.Composed:
+    """Return the condition, over `source`, of rows that wait for the sequencer; the partial index has the same."""
+    return sql.SQL("{} and ({})").format(
+        column(columns.dirty), joined((row_filter(mapping) for mapping in mappings), " or ")
+    )
+
+
+def identity_object(mapping: SyncMapping) -> sql.Composed:
+    """Return the jsonb that tombstones and placements identify a row by: column name -> value."""
+    pairs = (sql.SQL("{}, {}").format(sql.Literal(name), column(name)) for name in mapping.identity)
+    return sql.SQL("jsonb_build_object({})").format(joined(pairs))
+
+
+def rebuilt_row(table: Table, document: sql.Composable, alias: str) -> sql.Composed:
+    """Return a `from` item that turns such a jsonb back into a typed row of `table`."""
+    return sql.SQL("lateral jsonb_populate_record(null::{table}, {document}) as {alias}").format(
+        table=table_name(table), document=document, alias=sql.Identifier(alias)
+    )
+
+
+def same_columns(names: Iterable[str], left: str, right: str) -> sql.Composed:
+    """Return the condition that two aliases agree in every column."""
+    return joined((sql.SQL("{} = {}").format(column(name, left), column(name, right)) for name in names), " and ")
+
+
+def join_clause(join: Join, *, outer: bool | None = None) -> sql.Composed:
+    """Return the join of one table that feeds the mapping; `outer` overrides whether rows without a match stay."""
+    conditions = [
+        sql.SQL("{} = {}").format(column(name, join.alias), expression(join.on_value(name))) for name in join.on
+    ]
+    conditions += [
+        sql.SQL("{} = {}").format(column(name, join.alias), sql.Literal(constant))
+        for name, constant in join.match.items()
+    ]
+    condition = joined(conditions, " and ")
+    alias = sql.Identifier(join.alias)
+    if join.aggregate:
+        values = joined(
+            sql.SQL("{} as {}").format(expression(value), sql.Identifier(name))
+            for name, value in join.aggregate.items()
+        )
+        return sql.SQL(
+            "left join lateral (select {values} from {table} as {alias} where {condition}) as {alias} on true"
+        ).format(values=values, table=table_name(join.table), alias=alias, condition=condition)
+    is_outer = not join.required if outer is None else outer
+    return sql.SQL("{kind} join {table} as {alias} on {condition}").format(
+        kind=sql.SQL("left" if is_outer else "inner"), table=table_name(join.table), alias=alias, condition=condition
+    )
+
+
+def tenancy_value(mapping: SyncMapping) -> sql.Composable:
+    """Return the SQL of the row's tenancy over `source` and the required joins."""
+    if mapping.tenancy.column is not None:
+        return column(mapping.tenancy.column)
+    return sql.SQL("({})").format(expression(mapping.tenancy.value or "null"))
+
+
+def placed_tenancy(mapping: SyncMapping) -> sql.Composed:
+    """Return the row's tenancy, or NULL where a required join finds nothing; for joins made outer."""
+    found = [
+        sql.SQL("{} is not null").format(column(next(iter(join.on)), join.alias))
+        for join in mapping.joins
+        if join.required
+    ]
+    return sql.SQL("case when {} then {} end").format(joined(found, " and "), tenancy_value(mapping))

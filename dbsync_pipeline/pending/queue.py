@@ -1,0 +1,216 @@
+"""The pending table as a work queue.
+
+One row per (destination, tenancy, mapping), pending while `wanted > reached`, so that a change that arrives while a
+worker runs simply leaves the row pending (I2), and a mapping that fails for one tenancy backs off alone (I8). A claim
+is a lease: it ends when the work is completed or has failed, when its time is up, or at once when its worker's session
+is gone, which the advisory lock every worker holds tells. Nothing here is needed for correctness of the copies: two
+workers at the same row are harmless (I6), they only waste work.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import LiteralString, Self
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from dbsync_pipeline.errors import redact
+from dbsync_pipeline.mappings.spec import TenancyId
+
+_WORKER_LOCK_CLASS = 0x6462_7379  # "dbsy": workers are told apart by the second half of the advisory lock's key.
+_LONGEST_ERROR_CHARACTERS = 2_000
+
+_NEW_WORKER = "select pg_backend_pid(), pg_advisory_lock(%s, pg_backend_pid())"
+
+_CLAIM = """
+with alive as materialized (
+    select objid::bigint as worker from pg_locks
+    where locktype = 'advisory' and classid = %(lock_class)s and objsubid = 2 and granted
+        and database = (select oid from pg_database where datname = current_database())
+), due as (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.destination_id = %(destination)s and p.wanted > p.reached and not p.paused
+        and p.next_attempt_at <= clock_timestamp()
+        and (p.lease_until is null or p.lease_until <= clock_timestamp()
+            or not exists (select from alive where alive.worker = p.lease_worker))
+        and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
+        and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+    order by p.pending_since
+    limit %(limit)s
+    for update skip locked
+)
+update dbsync.pending p set
+    lease_worker = %(worker)s,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+    attempts = p.attempts + 1
+from due
+where (p.destination_id, p.tenancy_id, p.mapping_id) = (due.destination_id, due.tenancy_id, due.mapping_id)
+returning p.tenancy_id, p.mapping_id, p.wanted, p.epoch, p.attempts,
+    extract(epoch from clock_timestamp() - p.pending_since)::double precision as waited_seconds
+"""
+
+# Rows are locked in the order in which the sequencer takes them; the update itself promises none.
+_ORDERED = """
+with mine as materialized (
+    select p.tenancy_id, p.mapping_id, done.reached, done.last_error
+    from dbsync.pending p
+    join jsonb_populate_recordset(null::dbsync.pending, %(rows)s) as done using (tenancy_id, mapping_id)
+    where p.destination_id = %(destination)s
+    order by p.tenancy_id, p.mapping_id
+    for update of p
+)
+update dbsync.pending p set
+"""
+_MINE = """
+from mine
+where p.destination_id = %(destination)s and p.tenancy_id = mine.tenancy_id and p.mapping_id = mine.mapping_id
+"""
+
+_COMPLETE = (
+    _ORDERED
+    + """
+    reached = greatest(p.reached, mine.reached),
+    -- What arrived meanwhile has waited since about now; what is left of a larger load, since before.
+    pending_since = case when p.wanted > mine.reached and mine.reached < %(complete_up_to)s then p.pending_since
+        else clock_timestamp() end,
+    lease_worker = case when p.lease_worker = %(worker)s then null else p.lease_worker end,
+    lease_until = case when p.lease_worker = %(worker)s then null else p.lease_until end,
+    attempts = 0, last_error = null, next_attempt_at = '-infinity'
+"""
+    + _MINE
+)
+
+_BACK_OFF = (
+    _ORDERED
+    + """
+    lease_worker = null, lease_until = null, last_error = mine.last_error,
+    -- Exponential, capped, and spread over half its length, so that a thousand rows do not come back as one.
+    next_attempt_at = clock_timestamp() + make_interval(secs =>
+        least(%(retry_max)s, %(retry_base)s * power(2, least(p.attempts - 1, 30))) * (0.5 + random() / 2))
+"""
+    + _MINE
+    + "and p.lease_worker = %(worker)s"
+)
+
+_RELEASE = """
+update dbsync.pending set lease_worker = null, lease_until = null, attempts = greatest(attempts - 1, 0)
+where destination_id = %(destination)s and lease_worker = %(worker)s
+"""
+
+
+@dataclass(frozen=True)
+class PendingItem:
+    """A claimed row.
+
+    Attributes:
+        wanted: sequence id to reach.
+        epoch: how often a resync was asked; checkpoints of an earlier epoch do not count.
+        attempts: this one included.
+        waited_seconds: age of the oldest undelivered change when it was claimed.
+    """
+
+    tenancy_id: TenancyId
+    mapping_id: str
+    wanted: int
+    epoch: int
+    attempts: int
+    waited_seconds: float
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long a failed row rests: base seconds, doubling up to the maximum."""
+
+    base_seconds: float
+    max_seconds: float
+
+
+class PendingQueue:
+    """One worker's view of the pending rows of one destination.
+
+    It needs a session of its own for as long as the worker lives: the session's advisory lock is what tells others
+    that the worker is alive. Behind a pooler that shares sessions, leases still end by time.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection, destination_id: str, *, lease_seconds: float, retry: RetryPolicy
+    ) -> None:
+        self._connection = connection
+        self._destination_id = destination_id
+        self._lease_seconds = lease_seconds
+        self._retry = retry
+        row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
+        assert row is not None
+        self._worker: int = row[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._connection.closed:
+            self._connection.execute(_RELEASE, {"destination": self._destination_id, "worker": self._worker})
+            self._connection.execute("select pg_advisory_unlock(%s, %s)", [_WORKER_LOCK_CLASS, self._worker])
+
+    def claim(
+        self, limit: int, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
+    ) -> list[PendingItem]:
+        """Take the rows that have waited longest and are due; nobody else gets them until they are given back."""
+        with self._connection.cursor(row_factory=class_row(PendingItem)) as cursor:
+            cursor.execute(
+                _CLAIM,
+                {
+                    "lock_class": _WORKER_LOCK_CLASS,
+                    "destination": self._destination_id,
+                    "tenancies": tenancies,
+                    "mappings": mappings,
+                    "limit": limit,
+                    "worker": self._worker,
+                    "lease_seconds": self._lease_seconds,
+                },
+            )
+            return cursor.fetchall()
+
+    def complete(self, reached: dict[tuple[TenancyId, str], int], *, complete_up_to: int) -> None:
+        """Record how far rows are durable in the destination and give them back.
+
+        Args:
+            reached: (tenancy, mapping) -> sequence id.
+            complete_up_to: how far the source's order was complete when it was read; less than that was reached only
+                where a load was cut into chunks.
+        """
+        self._update(_COMPLETE, "reached", reached, complete_up_to=complete_up_to)
+
+    def back_off(self, errors: dict[tuple[TenancyId, str], str]) -> None:
+        """Give rows back that failed; each rests for longer than the last time."""
+        messages = {key: redact(message)[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
+        self._update(
+            _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=self._retry.max_seconds
+        )
+
+    def _update(
+        self,
+        statement: LiteralString,
+        column: str,
+        values: Mapping[tuple[TenancyId, str], int] | Mapping[tuple[TenancyId, str], str],
+        **more: object,
+    ) -> None:
+        if not values:
+            return
+        self._connection.execute(
+            statement,
+            {
+                "destination": self._destination_id,
+                "worker": self._worker,
+                "rows": Jsonb(
+                    [
+                        {"tenancy_id": str(tenancy_id), "mapping_id": mapping_id, column: value}
+                        for (tenancy_id, mapping_id), value in values.items()
+                    ]
+                ),
+                **more,
+            },
+        )

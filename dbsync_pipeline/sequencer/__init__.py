@@ -1,0 +1,1 @@
+"""Gives changes an order: numbers tombstones and rows, and makes their tenancies pending."""

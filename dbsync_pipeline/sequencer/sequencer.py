@@ -1,0 +1,174 @@
+"""The sequencer: the one place where changes get their order.
+
+A pass visits every source table that has something waiting, each in a transaction of its own that numbers tombstones,
+the rows that live again under them, the rows that other tables feed, and dirty rows; makes their tenancies pending;
+and moves the mark up to which the order is complete. Two of its promises are kept here: one numberer at a time, its
+lock held to commit (I1), and number, re-send and pending in one transaction (I2). Re-creation wins (I4) because a
+tombstone is never numbered without the row that lives again under its identity getting a higher number beside it.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.relation import SEQUENCER_SETTING, SyncColumns
+from dbsync_pipeline.mappings.spec import TenancyId
+from dbsync_pipeline.sequencer.statements import TableStatements, generate
+
+_LOCK_KEY = 0x6462_7379_6E63_0001  # "dbsync", 1.
+
+_BEGIN = sql.SQL("select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true)").format(
+    key=sql.Literal(_LOCK_KEY), setting=sql.Literal(SEQUENCER_SETTING)
+)
+
+_MAKE_PENDING = """
+insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted)
+select changed.tenancy_id, changed.mapping_id, d.destination_id, changed.wanted
+from jsonb_populate_recordset(null::dbsync.pending, %s) as changed
+join dbsync.destination d on d.enabled and (d.tenancy_id is null or d.tenancy_id = changed.tenancy_id)
+-- The same order as everyone else who changes several of these rows.
+order by d.destination_id, changed.tenancy_id, changed.mapping_id
+on conflict (destination_id, tenancy_id, mapping_id) do update set
+    wanted = greatest(known.wanted, excluded.wanted),
+    pending_since = case when known.wanted > known.reached then known.pending_since else clock_timestamp() end
+"""
+
+_COMPLETE_UP_TO = "update dbsync.sequencer set last_sequence_id = (select last_value from dbsync.sequence_id)"
+
+_SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class PassResult:
+    """What one pass did.
+
+    Attributes:
+        numbered: (mapping, tenancy) pairs made pending, with the rows and tombstones numbered for each.
+        errors: table -> what went wrong; the other tables were visited all the same.
+        paused: numbering is switched off.
+        locked_out: another sequencer was at work.
+    """
+
+    numbered: dict[tuple[str, TenancyId], int] = field(default_factory=dict[tuple[str, TenancyId], int])
+    errors: dict[str, str] = field(default_factory=dict[str, str])
+    paused: bool = False
+    locked_out: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows and tombstones numbered."""
+        return sum(self.numbered.values())
+
+
+class Sequencer:
+    """Numbers changes of the source over one session, which it does not own."""
+
+    def __init__(
+        self, connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, *, batch_size: int
+    ) -> None:
+        self._connection = connection
+        self._tables = tuple(generate(catalog, table, columns, batch_size) for table in catalog.source_tables)
+        self._probe = sql.SQL("select paused, array[{}] from dbsync.sequencer").format(
+            sql.SQL(", ").join(table.waiting for table in self._tables)
+        )
+
+    def run_pass(self) -> PassResult:
+        """Visit every table that has something waiting, once."""
+        result = PassResult()
+        row = self._connection.execute(self._probe).fetchone()
+        if row is None or row[0]:
+            result.paused = row is not None
+            return result
+        for table, waiting in zip(self._tables, row[1], strict=True):
+            if waiting and not result.locked_out:
+                self._visit(table, result)
+        return result
+
+    def _visit(self, table: TableStatements, result: PassResult) -> None:
+        try:
+            with self._connection.transaction():
+                if not self._try_lock():
+                    result.locked_out = True
+                    return
+                numbered = self._number(table)
+        except psycopg.Error as error:
+            if self._connection.broken or self._connection.closed:
+                raise
+            # One table's trouble must not keep the others from being numbered.
+            result.errors[str(table.table)] = DbsyncError(str(error)).what
+            return
+        for key, rows in numbered.items():
+            result.numbered[key] = result.numbered.get(key, 0) + rows
+
+    def _try_lock(self) -> bool:
+        row = self._connection.execute(_BEGIN).fetchone()
+        return row is not None and row[0]
+
+    def _number(self, table: TableStatements) -> dict[tuple[str, TenancyId], int]:
+        highest: dict[tuple[str, TenancyId], int] = {}
+        rows: dict[tuple[str, TenancyId], int] = {}
+
+        def note(mapping_id: str, tenancy_id: TenancyId, sequence_id: int, count: int) -> None:
+            key = (mapping_id, tenancy_id)
+            highest[key] = max(highest.get(key, 0), sequence_id)
+            rows[key] = rows.get(key, 0) + count
+
+        places: set[str] = set()
+        for statement in table.tombstones:
+            for living, mapping_id, tenancy_id, sequence_id, count in self._connection.execute(statement):
+                places.update(living or ())
+                if mapping_id is not None:
+                    note(mapping_id, tenancy_id, sequence_id, count)
+        for statement in table.touches:
+            for (fed,) in self._connection.execute(statement):
+                places.update(fed or ())
+        for mapping_id, tenancy_id, sequence_id, count in self._connection.execute(table.number(sorted(places))):
+            note(mapping_id, tenancy_id, sequence_id, count)
+        if highest:
+            changed = [
+                {"mapping_id": mapping_id, "tenancy_id": str(tenancy_id), "wanted": sequence_id}
+                for (mapping_id, tenancy_id), sequence_id in highest.items()
+            ]
+            self._connection.execute(_MAKE_PENDING, [Jsonb(changed)])
+        self._connection.execute(_COMPLETE_UP_TO)
+        return rows
+
+    def run(
+        self,
+        *,
+        stop: Event,
+        max_seconds: float,
+        idle_seconds: float,
+        report: Callable[[PassResult], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Run passes until stopped, out of time, or idle for long; the pause between idle passes grows."""
+        started = last_work = clock()
+        pause = _SHORTEST_PAUSE_SECONDS
+        while not stop.is_set():
+            result = self.run_pass()
+            now = clock()
+            report(result)
+            if result.rows:
+                last_work, pause = now, _SHORTEST_PAUSE_SECONDS
+            elif now - last_work >= idle_seconds:
+                return
+            else:
+                pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+            if now - started >= max_seconds:
+                return
+            if not result.rows or result.errors:
+                # Jitter keeps two sequencers from knocking at the lock in step.
+                stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- not a secret

@@ -1,0 +1,281 @@
+"""The statements that number one source table.
+
+All of them pick rows with `skip locked`, so that the sequencer never waits for a lock of the application: a row that
+someone is changing stays dirty, and a tombstone or touch that concerns it stays where it is, until the next pass.
+`no key update` lets foreign key checks of the application pass meanwhile.
+
+Rows are addressed by `ctid` between two statements of one transaction, which is safe because they are locked.
+"""
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.dependants import Feed, feeds_of
+from dbsync_pipeline.mappings.relation import (
+    SyncColumns,
+    column,
+    dirty_condition,
+    identity_object,
+    join_clause,
+    joined,
+    ours,
+    placed_tenancy,
+    rebuilt_row,
+    row_filter,
+    same_columns,
+    table_name,
+)
+from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
+
+_NEXT_ID = sql.SQL("nextval('dbsync.sequence_id')")
+
+
+@dataclass(frozen=True)
+class TableStatements:
+    """What numbers one table.
+
+    Attributes:
+        waiting: a boolean: is there anything to number?
+        tombstones: one statement a mapping; numbers its tombstones and returns (places, mapping_id, tenancy_id, highest
+            sequence id, tombstones): first a line with nothing but the places of rows that live again under a numbered
+            tombstone's identity, which must get higher ids in the same transaction; then a line for every tenancy.
+        touches: one statement a feed; removes its touches and returns the places of the rows they concern.
+    """
+
+    table: Table
+    mappings: tuple[SyncMapping, ...]
+    columns: SyncColumns
+    batch_size: int
+    waiting: sql.Composed
+    tombstones: tuple[sql.Composed, ...]
+    touches: tuple[sql.Composed, ...]
+
+    def number(self, places: list[str]) -> sql.Composed:
+        """Return the statement that numbers dirty rows, up to the batch size, and the rows at `places`.
+
+        It yields (mapping_id, tenancy_id, highest sequence id, rows) for everything that now has to be delivered.
+        """
+        if not self.mappings:
+            raise ValueError("a table without mappings has nothing to number")
+        dirty = sql.SQL(
+            "array(select source.ctid from {table} as source where {condition} limit {limit} "
+            "for no key update skip locked)"
+        ).format(
+            table=table_name(self.table),
+            condition=dirty_condition(self.mappings, self.columns),
+            limit=sql.Literal(self.batch_size),
+        )
+        chosen = dirty
+        if places:
+            chosen = sql.SQL("{} || {}::tid[]").format(
+                dirty, sql.Literal("{" + ",".join(f'"{p}"' for p in places) + "}")
+            )
+        parts = [
+            sql.SQL(
+                "numbered as (update {table} as source set {sequence} = {next}, {dirty} = false "
+                "where source.ctid = any({chosen}) returning source.*)"
+            ).format(
+                table=table_name(self.table),
+                sequence=sql.Identifier(self.columns.sequence),
+                dirty=sql.Identifier(self.columns.dirty),
+                next=_NEXT_ID,
+                chosen=chosen,
+            )
+        ]
+        changes: list[sql.Composable] = []
+        for mapping in self.mappings:
+            if mapping.has_placement:
+                parts += _placement(mapping, self.columns)
+                changes.append(sql.SQL("select * from {}").format(_name("changed", mapping)))
+            else:
+                changes.append(_changes(mapping, self.columns))
+        return sql.SQL(
+            "with {parts} select mapping_id, tenancy_id, max(sequence_id), count(*) from ({changes}) as changes "
+            "where tenancy_id is not null group by mapping_id, tenancy_id"
+        ).format(parts=joined(parts), changes=joined(changes, " union all "))
+
+
+def generate(catalog: Catalog, table: Table, columns: SyncColumns, batch_size: int) -> TableStatements:
+    """Generate the statements of one source table."""
+    mappings = catalog.mappings_of(table)
+    feeds = tuple(feed for mapping in mappings for feed in feeds_of(catalog, mapping))
+    waiting = sql.SQL(
+        "(exists (select from {table} as source where {dirty}) "
+        "or exists (select from {tombstone} where mapping_id = any({mappings}) and sequence_id is null) "
+        "or exists (select from {touch} where dependant_id = any({feeds})))"
+    ).format(
+        table=table_name(table),
+        dirty=dirty_condition(mappings, columns),
+        tombstone=ours("tombstone"),
+        mappings=sql.Literal([mapping.mapping_id for mapping in mappings]),
+        touch=ours("touch"),
+        feeds=sql.Literal([feed.dependant_id for feed in feeds]),
+    )
+    return TableStatements(
+        table,
+        mappings,
+        columns,
+        batch_size,
+        waiting,
+        tuple(_tombstones(mapping, batch_size) for mapping in mappings),
+        tuple(_touches(feed, batch_size) for feed in feeds),
+    )
+
+
+def _locked(table: Table, places: str) -> sql.Composed:
+    return sql.SQL(
+        "locked as materialized (select source.ctid as place from {table} as source "
+        "where source.ctid = any(array(select place from {places})) for no key update skip locked)"
+    ).format(table=table_name(table), places=sql.Identifier(places))
+
+
+def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
+    parts = [
+        sql.SQL(
+            "batch as materialized (select tombstone_id, identity from {tombstone} where mapping_id = {mapping} "
+            "and sequence_id is null order by tombstone_id limit {limit})"
+        ).format(tombstone=ours("tombstone"), mapping=sql.Literal(mapping.mapping_id), limit=sql.Literal(batch_size)),
+        sql.SQL(
+            "living as materialized (select batch.tombstone_id, source.ctid as place from batch, {gone} "
+            "join {table} as source on {same})"
+        ).format(
+            gone=rebuilt_row(mapping.source, sql.SQL("batch.identity"), "gone"),
+            table=table_name(mapping.source),
+            same=same_columns(mapping.identity, SOURCE, "gone"),
+        ),
+        _locked(mapping.source, "living"),
+        sql.SQL(
+            "ready as materialized (select tombstone_id, identity from batch where not exists ("
+            "select from living where living.tombstone_id = batch.tombstone_id "
+            "and living.place not in (select place from locked)))"
+        ),
+    ]
+    parts += _number_placed(mapping) if mapping.has_placement else [_number_owned()]
+    return sql.SQL(
+        "with {parts} select array_agg(place::text), null, null, null, 0 from locked union all "
+        "select null, {mapping}, tenancy_id, max(sequence_id), count(*) from numbered group by tenancy_id"
+    ).format(parts=joined(parts), mapping=sql.Literal(mapping.mapping_id))
+
+
+def _number_owned() -> sql.Composed:
+    return sql.SQL(
+        "numbered as (update {tombstone} as t set sequence_id = {next} from ready "
+        "where t.tombstone_id = ready.tombstone_id returning t.tenancy_id, t.sequence_id)"
+    ).format(tombstone=ours("tombstone"), next=_NEXT_ID)
+
+
+def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
+    """The row went where its placement says; one that was never placed was never delivered."""
+    names = {
+        "tombstone": ours("tombstone"),
+        "placement": ours("placement"),
+        "mapping": sql.Literal(mapping.mapping_id),
+        "next": _NEXT_ID,
+    }
+    return [
+        sql.SQL(
+            "placed as materialized (select ready.tombstone_id, coalesce(t.tenancy_id, p.tenancy_id) as tenancy_id "
+            "from ready join {tombstone} as t using (tombstone_id) "
+            "left join {placement} as p on p.mapping_id = {mapping} and p.identity = ready.identity)"
+        ).format(**names),
+        sql.SQL(
+            "numbered as (update {tombstone} as t set sequence_id = {next}, tenancy_id = placed.tenancy_id from placed "
+            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is not null "
+            "returning t.tenancy_id, t.sequence_id)"
+        ).format(**names),
+        sql.SQL(
+            "forgotten as (delete from {tombstone} as t using placed "
+            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null)"
+        ).format(**names),
+        sql.SQL(
+            "displaced as (delete from {placement} as p using ready "
+            "where p.mapping_id = {mapping} and p.identity = ready.identity)"
+        ).format(**names),
+    ]
+
+
+def _touches(feed: Feed, batch_size: int) -> sql.Composed:
+    mapping = feed.mapping
+    return sql.SQL(
+        "with batch as materialized (select touch_id, match from {touch} where dependant_id = {feed} "
+        "order by touch_id limit {limit}), "
+        "fed as materialized (select batch.touch_id, source.ctid as place from batch, {row} "
+        "join {table} as source on {condition} where {filter}), {locked}, "
+        "done as (delete from {touch} as t using batch where t.touch_id = batch.touch_id and not exists ("
+        "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked))) "
+        "select array_agg(place::text) from locked"
+    ).format(
+        touch=ours("touch"),
+        feed=sql.Literal(feed.dependant_id),
+        limit=sql.Literal(batch_size),
+        row=rebuilt_row(feed.table, sql.SQL("batch.match"), "feeding"),
+        table=table_name(mapping.source),
+        condition=feed.condition("feeding"),
+        filter=row_filter(mapping),
+        locked=_locked(mapping.source, "fed"),
+    )
+
+
+def _changes(mapping: SyncMapping, columns: SyncColumns) -> sql.Composed:
+    return sql.SQL(
+        "select {mapping} as mapping_id, {tenancy} as tenancy_id, {sequence} as sequence_id "
+        "from numbered as source where {filter}"
+    ).format(
+        mapping=sql.Literal(mapping.mapping_id),
+        tenancy=column(mapping.tenancy.column or ""),
+        sequence=column(columns.sequence),
+        filter=row_filter(mapping),
+    )
+
+
+def _name(part: str, mapping: SyncMapping) -> sql.Identifier:
+    return sql.Identifier(f"{part}_{mapping.mapping_id}")
+
+
+def _placement(mapping: SyncMapping, columns: SyncColumns) -> list[sql.Composed]:
+    """Remember where each numbered row goes, and entomb it where it went before, if that is elsewhere."""
+    names = {
+        "mapping": sql.Literal(mapping.mapping_id),
+        "placement": ours("placement"),
+        "tombstone": ours("tombstone"),
+        "placed": _name("placed", mapping),
+        "entombed": _name("entombed", mapping),
+        "next": _NEXT_ID,
+    }
+    joins = joined((join_clause(join, outer=True) for join in mapping.joins if join.required), " ")
+    return [
+        sql.SQL(
+            "{placed} as materialized ("
+            "select {identity} as identity, {tenancy} as tenancy_id, {sequence} as sequence_id "
+            "from numbered as source {joins} where {filter})"
+        ).format(
+            identity=identity_object(mapping),
+            tenancy=placed_tenancy(mapping),
+            sequence=column(columns.sequence),
+            joins=joins,
+            filter=row_filter(mapping),
+            **names,
+        ),
+        sql.SQL(
+            "{entombed} as (insert into {tombstone} (mapping_id, tenancy_id, identity, sequence_id) "
+            "select {mapping}, p.tenancy_id, p.identity, {next} from {placement} as p join {placed} using (identity) "
+            "where p.mapping_id = {mapping} and p.tenancy_id is distinct from {placed}.tenancy_id "
+            "returning tenancy_id, sequence_id)"
+        ).format(**names),
+        sql.SQL(
+            "{unplaced} as (delete from {placement} as p using {placed} where p.mapping_id = {mapping} "
+            "and p.identity = {placed}.identity and {placed}.tenancy_id is null)"
+        ).format(unplaced=_name("unplaced", mapping), **names),
+        sql.SQL(
+            "{put} as (insert into {placement} (mapping_id, identity, tenancy_id, sequence_id) "
+            "select {mapping}, identity, tenancy_id, sequence_id from {placed} where tenancy_id is not null "
+            "on conflict (mapping_id, identity) do update "
+            "set tenancy_id = excluded.tenancy_id, sequence_id = excluded.sequence_id)"
+        ).format(put=_name("put", mapping), **names),
+        sql.SQL(
+            "{changed} as (select {mapping} as mapping_id, tenancy_id, sequence_id from {placed} "
+            "union all select {mapping}, tenancy_id, sequence_id from {entombed})"
+        ).format(changed=_name("changed", mapping), **names),
+    ]

@@ -1,0 +1,88 @@
+"""Every `DBSYNC_*` variable, once.
+
+Nothing else in the project reads the environment. Connection strings are secrets (`SecretStr`), so that printing a
+settings object never prints a password (invariant I10).
+"""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dbsync_pipeline.errors import SettingsError
+
+BUILTIN_MAPPINGS = "builtin"
+
+
+class Settings(BaseSettings):
+    """What a deployment decides; the defaults are right for most."""
+
+    model_config = SettingsConfigDict(env_prefix="DBSYNC_", extra="ignore", frozen=True)
+
+    source_url: Annotated[SecretStr, Field(description="The application's Postgres, as a URL or libpq string.")]
+    clickhouse_url: Annotated[
+        SecretStr, Field(description="ClickHouse's HTTP interface: http(s)://user:password@host:port/.")
+    ]
+    clickhouse_database: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description="Database of the views people read; the tables live in the same name plus `_internal`.",
+        ),
+    ] = "analytics"
+    mappings: Annotated[
+        str,
+        Field(description="Comma-separated directories of mapping files; `builtin` is the twelve that come along."),
+    ] = BUILTIN_MAPPINGS
+    sequence_column: Annotated[str, Field(description="Sync column of the application's tables: the sequence id.")] = (
+        "sequenceId"
+    )
+    dirty_column: Annotated[str, Field(description="Sync column of the application's tables: waits for an id.")] = (
+        "shouldUpdateSequenceId"
+    )
+    sequencer_batch_size: Annotated[
+        int, Field(ge=1, description="Rows of one table that one sequencer transaction numbers at most.")
+    ] = 5_000
+    sync_batch_tenancies: Annotated[
+        int, Field(ge=1, description="Pending (tenancy, mapping) pairs that a worker claims at once, at most.")
+    ] = 2_000
+    chunk_rows: Annotated[
+        int, Field(ge=1, description="Rows of one (tenancy, mapping) delivered between two checkpoints, at most.")
+    ] = 250_000
+    lease_seconds: Annotated[
+        float, Field(gt=0, description="How long a claim keeps others away when its worker stops answering.")
+    ] = 60.0
+    retry_base_seconds: Annotated[
+        float, Field(gt=0, description="Pause after the first failure of a pending pair; doubles each time.")
+    ] = 1.0
+    retry_max_seconds: Annotated[float, Field(gt=0, description="The longest such pause.")] = 300.0
+    run_seconds: Annotated[
+        float, Field(gt=0, description="How long one sequencer or sync run of Dagster stays, at most.")
+    ] = 180.0
+    idle_seconds: Annotated[float, Field(ge=0, description="A run with nothing to do for this long ends early.")] = 10.0
+    report_seconds: Annotated[
+        float, Field(gt=0, description="A partition's materialization is reported at most this often within a run.")
+    ] = 10.0
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a variable is missing or unusable; the message names it and never shows its value.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] -- required fields come from the environment
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{_variable(problem['loc'])} {'is not set' if problem['type'] == 'missing' else problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(
+            problems,
+            "Set it in the environment, or run `dbsync dev` or `dbsync demo`, which bring databases of their own.",
+        ) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return "DBSYNC_" + "_".join(str(part) for part in location).upper()

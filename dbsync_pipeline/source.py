@@ -1,0 +1,84 @@
+"""Connections to the application's Postgres.
+
+Every session is set up the same way, whatever the host or the role says: UTC, ISO dates, exact floats. Text that
+leaves Postgres therefore never depends on where this runs. An unreachable database becomes one clear error.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from dbsync_pipeline.errors import SettingsError, UnreachableError
+
+_SESSION = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "iso_8601",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "client_encoding": "UTF8",
+}
+_CONNECT_TIMEOUT_SECONDS = 10
+
+
+def place_of(url: str) -> str:
+    """Return host, port and database of a connection string, and nothing secret.
+
+    Raises:
+        SettingsError: it is no connection string.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise SettingsError(
+            "the connection string of the source Postgres cannot be read",
+            "Write DBSYNC_SOURCE_URL as postgresql://user:password@host:port/database.",
+        ) from None
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def connect(url: str, *, application_name: str = "dbsync", autocommit: bool = True) -> psycopg.Connection:
+    """Open a session on the source.
+
+    Raises:
+        SettingsError: the connection string cannot be read.
+        UnreachableError: nobody answers there, or the login is refused.
+    """
+    place = place_of(url)
+    options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items() if name != "client_encoding")
+    try:
+        return psycopg.connect(
+            url,
+            application_name=application_name,
+            autocommit=autocommit,
+            options=options,
+            client_encoding=_SESSION["client_encoding"],
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        )
+    except psycopg.OperationalError as error:
+        raise _unreachable(place, error) from error
+
+
+@contextmanager
+def session(url: str, *, application_name: str = "dbsync", autocommit: bool = True) -> Generator[psycopg.Connection]:
+    """Open a session, close it at the end, and turn a connection lost in between into an `UnreachableError`."""
+    place = place_of(url)
+    connection = connect(url, application_name=application_name, autocommit=autocommit)
+    try:
+        with connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        if connection.broken or isinstance(error, psycopg.errors.AdminShutdown | psycopg.errors.CannotConnectNow):
+            raise _unreachable(place, error) from error
+        raise
+
+
+def _unreachable(place: str, error: psycopg.Error) -> UnreachableError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return UnreachableError(
+        f"the source Postgres at {place} does not answer: {lines[-1].strip()}",
+        "Check that it runs and that DBSYNC_SOURCE_URL points to it; work goes on where it stopped.",
+    )
