@@ -1,8 +1,8 @@
 """Fills the application's tables with realistic data in which every kind of awkward value occurs.
 
 The rows are made inside the database, by the scripts in `data/` from functions of a row's number: the same size gives
-the same rows, ids and times, and a million users take a minute. What an application does to the data later is
-`traffic`'s business.
+the same rows, ids and times, and a million users take two minutes. Whatever no copy may show starts with `secret_`, so
+that a leak can be found. What an application does to the data later is `traffic`'s business.
 """
 
 import random
@@ -162,7 +162,8 @@ def _tenancy_rows(size: DemoSize) -> Iterator[tuple[int | str | uuid.UUID | None
     weights = [1 / rank for rank in range(1, size.tenancies + 1)]
     if size.tenancies >= 4:  # noqa: PLR2004 (the three that have a role of their own are never the empty one).
         weights[-1] = 0
-    shares = [total / sum(weights) for total in accumulate(weights)]
+    whole = sum(weights)
+    shares = [part / whole for part in accumulate(weights)]
     project_id = "internal"
     first_user = first_team = 0
     for ordinal, share in enumerate(shares, start=1):

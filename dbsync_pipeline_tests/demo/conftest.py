@@ -14,7 +14,7 @@ from dbsync_pipeline.source import connect
 
 @pytest.fixture(scope="module")
 def demo_size() -> DemoSize:
-    return DemoSize(tenancies=12, users=600)
+    return DemoSize(tenancies=12, users=300)
 
 
 @pytest.fixture(scope="module")

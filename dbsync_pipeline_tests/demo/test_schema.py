@@ -1,9 +1,11 @@
+import uuid
 from collections.abc import Generator
 
 import psycopg
 import pytest
 
 from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.source import connect
 from dbsync_pipeline_tests.demo.contents import count, table_names
@@ -57,10 +59,18 @@ def connection(source_url: str) -> Generator[psycopg.Connection]:
         yield connection
 
 
-@pytest.fixture
-def tenancy(connection: psycopg.Connection) -> str:
-    connection.execute("""insert into "Project" values ('p', 'P', false, now(), now())""")
-    row = connection.execute(
+@pytest.fixture(scope="module")
+def outbox(postgres_server: EmbeddedPostgres) -> Generator[psycopg.Connection]:
+    """A connection to a database that all mails of this module go into."""
+    with connect(postgres_server.create_database(f"outbox_{uuid.uuid4().hex[:12]}")) as connection:
+        create_schema(connection)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def tenancy(outbox: psycopg.Connection) -> str:
+    outbox.execute("""insert into "Project" values ('p', 'P', false, now(), now())""")
+    row = outbox.execute(
         """
         insert into "Tenancy" ("id", "projectId", "branchId", "hasNoOrganization", "updatedAt")
         values (gen_random_uuid(), 'p', 'main', 'TRUE', now()) returning "id"::text
@@ -140,9 +150,9 @@ def test_refuses_a_database_that_has_the_tables_and_changes_nothing(connection: 
     ],
 )
 def test_state_of_a_mail_follows_from_its_steps(
-    connection: psycopg.Connection, tenancy: str, values: dict[str, str], expected: tuple[str, str, bool]
+    outbox: psycopg.Connection, tenancy: str, values: dict[str, str], expected: tuple[str, str, bool]
 ) -> None:
-    assert insert_email(connection, tenancy, values) == expected
+    assert insert_email(outbox, tenancy, values) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,8 +178,8 @@ def test_state_of_a_mail_follows_from_its_steps(
     ],
 )
 def test_impossible_mails_are_refused(
-    connection: psycopg.Connection, tenancy: str, constraint: str, values: dict[str, str]
+    outbox: psycopg.Connection, tenancy: str, constraint: str, values: dict[str, str]
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as error:
-        insert_email(connection, tenancy, values)
+        insert_email(outbox, tenancy, values)
     assert error.value.diag.constraint_name == f"EmailOutbox_{constraint}_check"

@@ -1,0 +1,1 @@
+"""Proves that a copy equals its source."""
