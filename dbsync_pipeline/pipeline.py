@@ -52,9 +52,9 @@ class Pipeline:
         with source.session(url, application_name=f"dbsync {purpose}") as connection:
             yield connection
 
-    def clickhouse(self) -> ClickHouse:
+    def clickhouse(self, *, default_database: str | None = None) -> ClickHouse:
         """Open a connection to ClickHouse."""
-        return ClickHouse(self.settings.clickhouse_url.get_secret_value())
+        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database)
 
     @contextmanager
     def sequencer(self) -> Generator[Sequencer]:

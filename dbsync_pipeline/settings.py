@@ -14,10 +14,17 @@ from dbsync_pipeline.errors import SettingsError
 BUILTIN_MAPPINGS = "builtin"
 
 
-class Settings(BaseSettings):
-    """What a deployment decides; the defaults are right for most."""
-
+class _MappingSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DBSYNC_", extra="ignore", frozen=True)
+
+    mappings: Annotated[
+        str,
+        Field(description="Comma-separated directories of mapping files; `builtin` is the twelve that come along."),
+    ] = BUILTIN_MAPPINGS
+
+
+class Settings(_MappingSettings):
+    """What a deployment decides; the defaults are right for most."""
 
     source_url: Annotated[SecretStr, Field(description="The application's Postgres, as a URL or libpq string.")]
     clickhouse_url: Annotated[
@@ -30,10 +37,6 @@ class Settings(BaseSettings):
             description="Database of the views people read; the tables live in the same name plus `_internal`.",
         ),
     ] = "analytics"
-    mappings: Annotated[
-        str,
-        Field(description="Comma-separated directories of mapping files; `builtin` is the twelve that come along."),
-    ] = BUILTIN_MAPPINGS
     sequence_column: Annotated[str, Field(description="Sync column of the application's tables: the sequence id.")] = (
         "sequenceId"
     )
@@ -82,6 +85,11 @@ def load_settings() -> Settings:
             problems,
             "Set it in the environment, or run `dbsync dev` or `dbsync demo`, which bring databases of their own.",
         ) from None
+
+
+def load_mapping_directories() -> str:
+    """Read DBSYNC_MAPPINGS alone, for what needs no database."""
+    return _MappingSettings().mappings
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

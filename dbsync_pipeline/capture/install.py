@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 from psycopg.rows import scalar_row
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from dbsync_pipeline.capture import objects, triggers
 from dbsync_pipeline.errors import DbsyncError, NotInstalledError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import join_feeds
+from dbsync_pipeline.mappings.explain import explain_mapping
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
     SyncColumns,
@@ -51,8 +52,7 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
     Raises:
         MappingError: a mapping does not fit the source schema.
     """
-    schema = read_schema(connection, catalog)
-    check_catalog(catalog, schema)
+    schema = check_source(connection, catalog)
     installed = _installed(connection)
     steps = [Step("schema dbsync", (objects.tables(catalog),))]
     if not installed:
@@ -72,6 +72,22 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
     return steps
 
 
+def check_source(connection: psycopg.Connection, catalog: Catalog) -> SourceSchema:
+    """Check that every mapping fits the source, down to the types of its expressions; change nothing.
+
+    Raises:
+        MappingError: one does not; the message names file, line, reason and mend.
+    """
+    schema = read_schema(connection, catalog)
+    check_catalog(catalog, schema)
+    with connection.transaction(force_rollback=True):
+        # Expressions may call the project's own functions, which may not be there yet.
+        connection.execute(objects.tables(catalog))
+        for mapping in catalog.mappings:
+            explain_mapping(connection, catalog, mapping)
+    return schema
+
+
 def apply(connection: psycopg.Connection, steps: list[Step], progress: Callable[[Step], None]) -> None:
     """Carry out a plan on a session in autocommit mode.
 
@@ -87,7 +103,7 @@ def apply(connection: psycopg.Connection, steps: list[Step], progress: Callable[
         retrying = Retrying(
             retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
             stop=stop_after_attempt(_LOCK_ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.2, max=5),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
         )
         try:
             retrying(_run, connection, step)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
-
 SEQUENCE_ID = "row_number.sequence_id"
 """SQL of the sequence id of a row or tombstone, in a projection."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dbsync_pipeline.embedded.process import LOOPBACK, TiedProcess, read_or_create_password
+from dbsync_pipeline.embedded.process import LOOPBACK, TiedProcess, locked, read_or_create_password
 from dbsync_pipeline.errors import EmbeddedServiceError
 
 _START_SECONDS = 60.0
@@ -58,14 +58,15 @@ class EmbeddedClickHouse:
         if find_spec("chdb") is None:
             raise EmbeddedServiceError("ClickHouse's engine is missing", "Install it: pip install '.[embedded]'.")
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._password = read_or_create_password(self._home / "password")
-        self._process = TiedProcess(
-            "ClickHouse",
-            "dbsync_pipeline.embedded.clickhouse_server",
-            ["--data-dir", str(self._home), "--port", str(self._port or 0)],
-            directory=self._home,
-            log=self._log,
-        )
+        with locked("ClickHouse", self._home) as lock:
+            self._password = read_or_create_password(self._home / "password")
+            self._process = TiedProcess(
+                "ClickHouse",
+                "dbsync_pipeline.embedded.clickhouse_server",
+                ["--data-dir", str(self._home), "--port", str(self._port or 0)],
+                lock=lock,
+                log=self._log,
+            )
         self._port = int(self._process.report(_START_SECONDS))
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
 
-import chdb  # noqa: TID251  # this module is the engine's owner.
+import chdb
 
 _EXCEPTION = re.compile(r"Code: (?P<code>\d+)\. .*", re.DOTALL)
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

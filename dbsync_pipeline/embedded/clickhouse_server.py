@@ -71,7 +71,7 @@ def main() -> int:
         signal.signal(number, stop)
     listener = listening_port(arguments.port or None)
     print(listener.getsockname()[1], flush=True)
-    on_end_of_file(sys.stdin.buffer, stop)
+    on_end_of_file(sys.stdin.fileno(), stop)
     server.run(sockets=[listener])
     engine.close()
     return 0

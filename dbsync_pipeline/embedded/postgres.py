@@ -22,7 +22,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from dbsync_pipeline.embedded.process import LOOPBACK, TiedProcess, listening_port, read_or_create_password
+from dbsync_pipeline.embedded.process import LOOPBACK, TiedProcess, listening_port, locked, read_or_create_password
 from dbsync_pipeline.errors import EmbeddedServiceError
 
 _MAJOR_VERSION = "18"
@@ -85,18 +85,20 @@ class EmbeddedPostgres:
         if self._supervisor is not None and self._supervisor.alive:
             return
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._password = read_or_create_password(self._home / "password")
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            for path in (self._home, self._home / "password"):
-                os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        if not self._data.exists():
-            self._initialize()
-        for _ in range(_PORT_ATTEMPTS):
-            with listening_port(self._port) as free:
-                self._port = int(free.getsockname()[1])
-            if self._launch(self._port):
-                return
+        with locked("PostgreSQL", self._home) as lock:
+            self._password = read_or_create_password(self._home / "password")
+            if os.geteuid() == 0:
+                nobody = pwd.getpwnam("nobody")
+                for path in (self._home, self._home / "password"):
+                    os.chown(path, nobody.pw_uid, nobody.pw_gid)
+            if not self._data.exists():
+                self._initialize()
+            _forget_dead_postmaster(self._data / "postmaster.pid")
+            for _ in range(_PORT_ATTEMPTS):
+                with listening_port(self._port) as free:
+                    self._port = int(free.getsockname()[1])
+                if self._launch(self._port, lock):
+                    return
         raise EmbeddedServiceError("PostgreSQL found no free port", f"Look into {self._log}.")
 
     def stop(self) -> None:
@@ -151,16 +153,15 @@ class EmbeddedPostgres:
             )
         fresh.rename(self._data)
 
-    def _launch(self, port: int) -> bool:
+    def _launch(self, port: int, lock: int) -> bool:
         """Start the server on `port`; False when somebody else took the port first."""
-        _forget_dead_postmaster(self._data / "postmaster.pid")
         said_before = self._log.stat().st_size if self._log.exists() else 0
         settings = [f"--{name}={value}" for name, value in {**self._settings, "port": str(port)}.items()]
         self._supervisor = TiedProcess(
             "PostgreSQL",
             "dbsync_pipeline.embedded.supervisor",
             [*self._unprivileged("--pdeathsig=INT"), str(_binaries() / "postgres"), "-D", str(self._data), *settings],
-            directory=self._home,
+            lock=lock,
             log=self._log,
         )
         self._postmaster = int(self._supervisor.report(_START_SECONDS))

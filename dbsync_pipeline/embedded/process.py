@@ -16,10 +16,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from dbsync_pipeline.errors import EmbeddedServiceError
 
@@ -53,63 +52,70 @@ def read_or_create_password(path: Path) -> str:
     return path.read_text()
 
 
-def on_end_of_file(stream: IO[bytes], stop: Callable[[], None]) -> None:
-    """Call `stop` from a thread once the owner at the other end of `stream` is gone."""
+def on_end_of_file(descriptor: int, stop: Callable[[], None]) -> None:
+    """Call `stop` from a thread once the owner at the other end of the pipe `descriptor` is gone."""
 
     def wait() -> None:
-        stream.read()
+        # Not through a buffered file: a thread that waits inside one holds its lock, which blocks Python's exit.
+        while os.read(descriptor, 4096):
+            pass
         stop()
 
     threading.Thread(target=wait, name="owner-watch", daemon=True).start()
 
 
-class TiedProcess:
-    """A Python module of this project run as a child that cannot outlive this process.
+@contextmanager
+def locked(name: str, directory: Path) -> Generator[int]:
+    """Keep every other owner out of `directory`; the lock also lives on in each process that inherits it.
 
-    The child holds the lock on `directory` for as long as it lives, and writes one line to its standard output when
-    it is ready; everything else that it says goes to `log`.
+    Yields:
+        the lock's file descriptor, to be inherited.
 
     Raises:
         EmbeddedServiceError: another process keeps the directory.
     """
-
-    def __init__(self, name: str, module: str, arguments: Sequence[str], *, directory: Path, log: Path) -> None:
-        self._name = name
-        self._log = log
-        lock = self._lock(directory / "lock")
-        try:
-            with log.open("ab") as output:
-                self._process = subprocess.Popen(  # noqa: S603  # the command is this interpreter and our module.
-                    [sys.executable, "-m", module, *arguments],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=output,
-                    pass_fds=(lock,),
-                    start_new_session=True,
-                )
-        finally:
-            os.close(lock)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._owner_end, self._report = self._process.stdin, self._process.stdout
-
-    def _lock(self, path: Path) -> int:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + _LOCK_SECONDS
+    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    try:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 # An owner that was killed a moment ago leaves a service that is still shutting down.
                 if time.monotonic() > deadline:
-                    os.close(handle)
                     raise EmbeddedServiceError(
-                        f"{self._name}: {path.parent} is in use by another process",
+                        f"{name}: {directory} is in use by another process",
                         "Stop that process, or choose another directory.",
                     ) from None
                 time.sleep(0.05)
-            else:
-                return handle
+        yield handle
+    finally:
+        os.close(handle)
+
+
+class TiedProcess:
+    """A Python module of this project run as a child that cannot outlive this process.
+
+    The child inherits `lock`, so that its directory stays locked for as long as it lives, and writes one line to its
+    standard output when it is ready; everything else that it says goes to `log`.
+    """
+
+    def __init__(self, name: str, module: str, arguments: Sequence[str], *, lock: int, log: Path) -> None:
+        self._name = name
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603  # the command is this interpreter and our module.
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                pass_fds=(lock,),
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._owner_end, self._report = self._process.stdin, self._process.stdout
 
     @property
     def pid(self) -> int:

@@ -29,7 +29,7 @@ def supervise(command: list[str]) -> int:
 
         signal.signal(signal.SIGTERM, on_signal)
         print(child.pid, flush=True)
-        on_end_of_file(sys.stdin.buffer, stop)
+        on_end_of_file(sys.stdin.fileno(), stop)
         return child.wait()
 
 

@@ -90,6 +90,10 @@ class SyncCycle:
         self._queue.back_off({(entry.pair.tenancy_id, entry.pair.mapping_id): entry.error or "" for entry in failed})
         return [SyncResult(by_pair[entry.pair], entry, self._destination.destination_id) for entry in deliveries]
 
+    def retry_now(self) -> None:
+        """Make what rests after a failure due at once, within the selection."""
+        self._queue.retry_now(tenancies=self._selection.tenancies, mappings=self._selection.mappings)
+
     def run(
         self,
         *,

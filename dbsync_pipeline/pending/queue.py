@@ -94,6 +94,13 @@ _BACK_OFF = (
     + "and p.lease_worker = %(worker)s"
 )
 
+_RETRY_NOW = """
+update dbsync.pending p set next_attempt_at = '-infinity'
+where p.destination_id = %(destination)s and p.wanted > p.reached and p.next_attempt_at > clock_timestamp()
+    and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
+    and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+"""
+
 _RELEASE = """
 update dbsync.pending set lease_worker = null, lease_until = null, attempts = greatest(attempts - 1, 0)
 where destination_id = %(destination)s and lease_worker = %(worker)s
@@ -189,6 +196,12 @@ class PendingQueue:
         messages = {key: redact(message)[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
         self._update(
             _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=self._retry.max_seconds
+        )
+
+    def retry_now(self, *, tenancies: list[str] | None = None, mappings: list[str] | None = None) -> None:
+        """Make what rests after a failure due at once."""
+        self._connection.execute(
+            _RETRY_NOW, {"destination": self._destination_id, "tenancies": tenancies, "mappings": mappings}
         )
 
     def _update(

@@ -69,11 +69,12 @@ class ClickHouse:
     `BadRowError` (a value refused), or `DbsyncError` for anything else that ClickHouse says.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, database: str | None = None) -> None:
+        """Open it; `database` is where queries look for names without one."""
         self._url = url
         place_of(url)
         with clickhouse_errors(url):
-            self._client = _open(url)
+            self._client = _open(url, database)
 
     def __enter__(self) -> Self:
         return self
@@ -88,10 +89,16 @@ class ClickHouse:
         with clickhouse_errors(self._url):
             return [tuple(row) for row in self._client.query(statement, parameters).result_rows]  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
 
+    def read(self, statement: str, settings: dict[str, object]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+        """Return column names and rows of a person's query, run under the given settings."""
+        with clickhouse_errors(self._url):
+            result = self._client.query(statement, settings=settings)  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
+            return result.column_names, [tuple(row) for row in result.result_rows]
+
     def execute(self, statement: str) -> None:
         """Run a statement that returns nothing."""
         with clickhouse_errors(self._url):
-            self._client.command(statement)
+            self._client.command(statement)  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
 
     def insert_stream(
         self, target: str, columns: Sequence[str] | None, blocks: bytes | Iterator[bytes], settings: dict[str, object]
@@ -119,9 +126,10 @@ class ClickHouse:
             self._client.insert(table, rows, column_names=columns, database=database, settings=settings)
 
 
-def _open(url: str) -> Client:
+def _open(url: str, database: str | None) -> Client:
     return clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
         dsn=url,
+        database=database,
         # Queries of one worker run beside each other; none of them needs a session.
         autogenerate_session_id=False,
         compress=False,

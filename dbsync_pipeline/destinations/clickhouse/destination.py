@@ -20,6 +20,8 @@ from dbsync_pipeline.mappings.types import data_type
 _INSERT_SETTINGS: dict[str, object] = {
     # A NULL where the table has none is an error to report, not a default to invent.
     "input_format_null_as_default": 0,
+    # The fast parser is off by a bit for some doubles.
+    "precise_float_parsing": 1,
     # An acknowledged insert is on disk, whatever the user's profile says.
     "async_insert": 0,
     "insert_distributed_sync": 1,

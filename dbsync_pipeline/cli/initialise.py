@@ -1,0 +1,58 @@
+"""`dbsync init`: creates or upgrades what the pipeline needs in the source and in ClickHouse."""
+
+from typing import Annotated
+
+import typer
+from psycopg import sql
+
+from dbsync_pipeline.capture import install
+from dbsync_pipeline.cli.output import console, progress_bar
+from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.pipeline import Pipeline
+from dbsync_pipeline.settings import load_settings
+
+
+def initialise(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL and change nothing.")] = False,
+) -> None:
+    """Create or upgrade the sync objects in the source, and tables and views in ClickHouse.
+
+    May be run again at any time: it changes only what is missing or differs. Indexes are built without blocking the
+    application's writes; a table locked by a long transaction is given up after a few tries, and named.
+    """
+    pipeline = Pipeline(load_settings())
+    if dry_run:
+        _print_plan(pipeline)
+        return
+    changes = initialise_pipeline(pipeline)
+    console.print(f"Ready: {len(pipeline.catalog.mappings)} mappings; {changes} steps carried out.")
+
+
+def initialise_pipeline(pipeline: Pipeline) -> int:
+    """Bring source and ClickHouse up to date and return the number of steps taken."""
+    # ClickHouse first: announcing a mapping in the source starts its delivery.
+    with pipeline.source("init") as connection, pipeline.clickhouse() as clickhouse, progress_bar() as progress:
+        target_steps = tables.plan(clickhouse, pipeline.catalog, pipeline.clickhouse_names)
+        source_steps = install.plan(connection, pipeline.catalog, pipeline.columns)
+        task = progress.add_task("init", total=len(target_steps) + len(source_steps))
+        for step in target_steps:
+            progress.update(task, description=f"ClickHouse: {step.title}", advance=1)
+            clickhouse.execute(step.statement)
+        install.apply(
+            connection,
+            source_steps,
+            lambda step: progress.update(task, description=f"source: {step.title}", advance=1),
+        )
+    return len(target_steps) + len(source_steps)
+
+
+def _print_plan(pipeline: Pipeline) -> None:
+    with pipeline.source("init --dry-run") as connection, pipeline.clickhouse() as clickhouse:
+        for target_step in tables.plan(clickhouse, pipeline.catalog, pipeline.clickhouse_names):
+            typer.echo(f"-- ClickHouse: {target_step.title}\n{target_step.statement};\n")
+        for step in install.plan(connection, pipeline.catalog, pipeline.columns):
+            note = " (outside a transaction)" if step.concurrently else ""
+            typer.echo(f"-- source: {step.title}{note}")
+            for statement in step.statements:
+                typer.echo(sql.Composed([statement]).as_string(connection).strip().removesuffix(";") + ";")
+            typer.echo()

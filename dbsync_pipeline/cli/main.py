@@ -1,0 +1,57 @@
+"""The `dbsync` command: its subcommands, and how errors reach a person.
+
+An expected error is one line that says what and where, one that says how to mend it, and an exit code of its kind.
+"""
+
+import logging
+import sys
+
+import typer
+
+from dbsync_pipeline.cli.demo import demo
+from dbsync_pipeline.cli.dev import dev
+from dbsync_pipeline.cli.initialise import initialise
+from dbsync_pipeline.cli.mapping import mapping_commands
+from dbsync_pipeline.cli.output import errors
+from dbsync_pipeline.cli.query import query
+from dbsync_pipeline.cli.status import status
+from dbsync_pipeline.cli.sync import sync
+from dbsync_pipeline.errors import DbsyncError
+
+app = typer.Typer(
+    name="dbsync",
+    help=(
+        "Keeps ClickHouse equal to a multi-tenant PostgreSQL, tenancy by tenancy.\n\n"
+        "Start with `dbsync demo`: the whole product on this machine, with nothing to install. On databases of your "
+        "own, set DBSYNC_SOURCE_URL and DBSYNC_CLICKHOUSE_URL, run `dbsync init` once, then `dbsync sync`, or "
+        "`dagster dev -w workspace.yaml` to keep them in step for good."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(demo)
+app.command("dev")(dev)
+app.command("init")(initialise)
+app.command("sync")(sync)
+app.command("status")(status)
+app.command("query")(query)
+app.add_typer(mapping_commands, name="mapping")
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except DbsyncError as error:
+        errors.print(f"[bold red]error:[/] {_escaped(error.what)}", highlight=False)
+        if error.mend:
+            errors.print(f"[bold]what to do:[/] {_escaped(error.mend)}", highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")
