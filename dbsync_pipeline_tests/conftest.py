@@ -6,13 +6,17 @@ A test never gets a server's own database: it gets a fresh one from a fixture he
 import uuid
 from collections.abc import Generator
 
-import clickhouse_connect  # noqa: TID251  # only to drop what a test has made.
+import clickhouse_connect
 import psycopg
 import pytest
 from psycopg import sql
 
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
+from dbsync_pipeline.mappings.catalog import load_catalog
+from dbsync_pipeline_tests import harness
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +51,21 @@ def clickhouse_database_prefix(clickhouse_server: EmbeddedClickHouse) -> Generat
         found = client.query("select name from system.databases where startsWith(name, {p:String})", {"p": prefix})
         for (name,) in found.result_rows:
             client.command(f"drop database `{name}` sync")
+
+
+@pytest.fixture(scope="session")
+def pipeline_server(postgres_server: EmbeddedPostgres, clickhouse_server: EmbeddedClickHouse) -> harness.Server:
+    """What all pipelines of the session share: a source database to copy, and tables in ClickHouse to empty."""
+    server = harness.Server(postgres_server, clickhouse_server, f"template_{uuid.uuid4().hex[:12]}", "pipeline")
+    harness.build_template(postgres_server, server.template)
+    with ClickHouse(clickhouse_server.url) as clickhouse:
+        harness.init_clickhouse(clickhouse, load_catalog(), ClickHouseNames(server.clickhouse_database))
+    return server
+
+
+@pytest.fixture
+def pipeline(pipeline_server: harness.Server) -> Generator[harness.Harness]:
+    """A whole pipeline with an empty source, and an empty ClickHouse."""
+    pipeline = harness.Harness(pipeline_server)
+    yield pipeline
+    pipeline.close()

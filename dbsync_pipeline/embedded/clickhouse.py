@@ -50,14 +50,14 @@ class EmbeddedClickHouse:
         """Start the server and wait until it answers; does nothing when it runs.
 
         Raises:
-            EmbeddedServiceError: the engine is missing, the directory is in use, or the server refused; the message
-                quotes its log.
+            EmbeddedServiceError: the engine is missing, the directory is unusable or in use, or the server
+                refused; the message quotes its log.
         """
         if self._process is not None and self._process.alive:
             return
+        self.stop()
         if find_spec("chdb") is None:
             raise EmbeddedServiceError("ClickHouse's engine is missing", "Install it: pip install '.[embedded]'.")
-        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked("ClickHouse", self._home) as lock:
             self._password = read_or_create_password(self._home / "password")
             self._process = TiedProcess(

@@ -77,6 +77,9 @@ class Engine:
         self._location = str(directory)
         # Kept open, because the engine ends with its last connection.
         self._keeper = self._connect()
+        # The engine's own handlers of a crash put the process to sleep for ever, with the directory locked.
+        extension = cast("_Extension", vars(chdb)["_chdb"])
+        extension.reset_signal_handlers()
         answer = self.run(b"select version(), timezone()", "TabSeparated", Surroundings()).body
         self.version, self.timezone = answer.decode().strip().split("\t")
 
@@ -198,9 +201,13 @@ def _engine_errors() -> Generator[None]:
         raise EngineError.of(error) from error
 
 
-class _Result(Protocol):
-    """What `chdb` returns for a statement; it has no types of its own."""
+class _Extension(Protocol):
+    """The compiled part of `chdb`, which exports it under a private name; no part of `chdb` has types."""
 
+    def reset_signal_handlers(self) -> None: ...
+
+
+class _Result(Protocol):
     def bytes(self) -> bytes: ...
     def elapsed(self) -> float: ...
     def rows_read(self) -> int: ...

@@ -7,41 +7,53 @@ survives `kill -9`.
 """
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import threading
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from dbsync_pipeline.embedded.clickhouse_engine import Engine
 from dbsync_pipeline.embedded.clickhouse_http import ClickHouseHttp
 from dbsync_pipeline.embedded.process import listening_port, on_end_of_file, read_or_create_password
 
-_GRACE_SECONDS = 5
+# Until running statements are ended, and until requests that still upload or download are broken off.
+_STATEMENT_GRACE_SECONDS = 3
+_REQUEST_GRACE_SECONDS = 6
 # Longer than any pause of a worker: a connection that the server closes while a request is on its way is an error.
 _KEEP_ALIVE_SECONDS = 3600
 
 
-def application(engine: Engine, password: str) -> Starlette:
-    """Return the ASGI application."""
-    handlers = ClickHouseHttp(engine, password)
+class Server(uvicorn.Server):
+    """A server whose stop also ends the statements that nobody can wait for."""
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        yield
-        # What is still running has had its time; a thread inside the engine would hold up the exit.
-        await run_in_threadpool(engine.cancel_all)
+    def __init__(self, engine: Engine, password: str) -> None:
+        handlers = ClickHouseHttp(engine, password)
+        routes = [Route("/ping", handlers.ping), Route("/", handlers.query, methods=["GET", "POST"])]
+        super().__init__(
+            uvicorn.Config(
+                Starlette(routes=routes),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_REQUEST_GRACE_SECONDS,
+            )
+        )
+        self._patience = threading.Timer(_STATEMENT_GRACE_SECONDS, engine.cancel_all)
+        self._patience.daemon = True
 
-    return Starlette(
-        routes=[Route("/ping", handlers.ping), Route("/", handlers.query, methods=["GET", "POST"])],
-        lifespan=lifespan,
-    )
+    def handle_exit(self, sig: int, frame: FrameType | None = None) -> None:  # noqa: ARG002  # uvicorn's signature.
+        """Begin to stop, because of a signal or because the owner is gone; a repeated wish changes nothing."""
+        if not self.should_exit:
+            self.should_exit = True
+            self._patience.start()
 
 
 def main() -> int:
@@ -53,25 +65,11 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
     engine = Engine(arguments.data_dir / "engine")
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(engine, read_or_create_password(arguments.data_dir / "password")),
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-    )
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    # The server takes these signals over while it runs and raises them again afterwards, which must not kill us.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    faulthandler.enable()
+    server = Server(engine, read_or_create_password(arguments.data_dir / "password"))
     listener = listening_port(arguments.port or None)
     print(listener.getsockname()[1], flush=True)
-    on_end_of_file(sys.stdin.fileno(), stop)
+    on_end_of_file(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM))
     server.run(sockets=[listener])
     engine.close()
     return 0

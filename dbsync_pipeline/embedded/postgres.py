@@ -43,7 +43,8 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
 }
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+# Commits still reach the kernel before they are acknowledged, so that a server that is killed loses none.
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 
 class EmbeddedPostgres:
@@ -79,12 +80,12 @@ class EmbeddedPostgres:
         """Start the server and wait until it accepts connections; does nothing when it runs.
 
         Raises:
-            EmbeddedServiceError: the binaries are missing, the directory is in use, or the server refused; the
-                message quotes its log.
+            EmbeddedServiceError: the binaries are missing, the directory is unusable or in use, or the server
+                refused; the message quotes its log.
         """
         if self._supervisor is not None and self._supervisor.alive:
             return
-        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.stop()
         with locked("PostgreSQL", self._home) as lock:
             self._password = read_or_create_password(self._home / "password")
             if os.geteuid() == 0:

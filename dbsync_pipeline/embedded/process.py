@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,15 +66,21 @@ def on_end_of_file(descriptor: int, stop: Callable[[], None]) -> None:
 
 @contextmanager
 def locked(name: str, directory: Path) -> Generator[int]:
-    """Keep every other owner out of `directory`; the lock also lives on in each process that inherits it.
+    """Create `directory` where it is missing and keep every other owner out of it.
 
     Yields:
-        the lock's file descriptor, to be inherited.
+        the lock's file descriptor; the lock lives on in each process that inherits it.
 
     Raises:
-        EmbeddedServiceError: another process keeps the directory.
+        EmbeddedServiceError: another process keeps the directory, or it cannot be written.
     """
-    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise EmbeddedServiceError(
+            f"{name}: {directory} cannot be used: {error.strerror}", "Make it writable, or choose another directory."
+        ) from error
     deadline = time.monotonic() + _LOCK_SECONDS
     try:
         while True:
@@ -101,7 +107,16 @@ class TiedProcess:
     standard output when it is ready; everything else that it says goes to `log`.
     """
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], *, lock: int, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        lock: int,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._name = name
         self._log = log
         with log.open("ab") as output:
@@ -111,6 +126,7 @@ class TiedProcess:
                 stdout=subprocess.PIPE,
                 stderr=output,
                 pass_fds=(lock,),
+                env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
         assert self._process.stdin is not None

@@ -24,7 +24,7 @@ _LONGEST_ERROR_CHARACTERS = 2_000
 
 _NEW_WORKER = "select pg_backend_pid(), pg_advisory_lock(%s, pg_backend_pid())"
 
-_CLAIM = """
+_DUE = """
 with alive as materialized (
     select objid::bigint as worker from pg_locks
     where locktype = 'advisory' and classid = %(lock_class)s and objsubid = 2 and granted
@@ -35,6 +35,21 @@ with alive as materialized (
         and p.next_attempt_at <= clock_timestamp()
         and (p.lease_until is null or p.lease_until <= clock_timestamp()
             or not exists (select from alive where alive.worker = p.lease_worker))
+"""
+
+_IS_DUE = (
+    _DUE
+    + """
+    limit 1
+)
+select exists (select from due),
+    exists (select from dbsync.pending where destination_id = %(destination)s and wanted > reached and not paused)
+"""
+)
+
+_CLAIM = (
+    _DUE
+    + """
         and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
         and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
     order by p.pending_since
@@ -50,6 +65,7 @@ where (p.destination_id, p.tenancy_id, p.mapping_id) = (due.destination_id, due.
 returning p.tenancy_id, p.mapping_id, p.wanted, p.epoch, p.attempts,
     extract(epoch from clock_timestamp() - p.pending_since)::double precision as waited_seconds
 """
+)
 
 # Rows are locked in the order in which the sequencer takes them; the update itself promises none.
 _ORDERED = """
@@ -132,6 +148,21 @@ class RetryPolicy:
 
     base_seconds: float
     max_seconds: float
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Whether a worker would find something to claim now, and whether anything waits at all."""
+
+    due: bool
+    later: bool
+
+
+def waiting(connection: psycopg.Connection, destination_id: str) -> Waiting:
+    """Look at the queue without being a worker; one indexed query."""
+    row = connection.execute(_IS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "destination": destination_id}).fetchone()
+    assert row is not None
+    return Waiting(*row)
 
 
 class PendingQueue:

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import compress
 from threading import Event
 
 import psycopg
@@ -21,7 +22,7 @@ from psycopg.types.json import Jsonb
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import SEQUENCER_SETTING, SyncColumns
-from dbsync_pipeline.mappings.spec import TenancyId
+from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 
 _LOCK_KEY = 0x6462_7379_6E63_0001  # "dbsync", 1.
@@ -84,17 +85,27 @@ class Sequencer:
             sql.SQL(", ").join(table.waiting for table in self._tables)
         )
 
+    def waiting(self) -> tuple[Table, ...] | None:
+        """Return the tables that have something to number, at the cost of one query; None while that is paused."""
+        tables = self._waiting()
+        return None if tables is None else tuple(entry.table for entry in tables)
+
     def run_pass(self) -> PassResult:
         """Visit every table that has something waiting, once."""
         result = PassResult()
-        row = self._connection.execute(self._probe).fetchone()
-        if row is None or row[0]:
-            result.paused = row is not None
-            return result
-        for table, waiting in zip(self._tables, row[1], strict=True):
-            if waiting and not result.locked_out:
+        tables = self._waiting()
+        result.paused = tables is None
+        for table in tables or ():
+            if not result.locked_out:
                 self._visit(table, result)
         return result
+
+    def _waiting(self) -> list[TableStatements] | None:
+        row = self._connection.execute(self._probe).fetchone()
+        if row is None:
+            return []
+        paused, waiting = row
+        return None if paused else list(compress(self._tables, waiting))
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:

@@ -157,6 +157,11 @@ def test_null_is_refused_by_a_column_that_has_none(postgres, clickhouse, declara
         _carry(postgres, clickhouse, declaration, [f"null::{data_type(declaration).postgres}"], nullable=False)
 
 
+def test_json_null_is_null(postgres, clickhouse):
+    nulls = ["'null'::jsonb", "'null'::json", "null::jsonb"]
+    assert _carry(postgres, clickhouse, "json", nulls, nullable=True) == ([None] * 3, [None] * 3)
+
+
 @pytest.mark.parametrize("declaration", ["text", "label", "json"])
 def test_null_in_a_string_column_is_seen_by_the_checksum(postgres, clickhouse, declaration):
     """ClickHouse reads it as the empty text, which is why a mapping whose column could get one is refused."""

@@ -1,0 +1,62 @@
+"""What `dbsync demo` and `dbsync dev` share: the stack on this machine, from databases to Dagster, and its end."""
+
+import shlex
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from dbsync_pipeline.defs.instance import write_dagster_home
+from dbsync_pipeline.embedded.dagster import EmbeddedDagster
+from dbsync_pipeline.settings import Settings
+
+DAGSTER_PORT = 3000
+"""Where Dagster's UI is usually looked for; another port is taken when something else answers there."""
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the variables that point every tool of the project at these databases."""
+    return {
+        "DBSYNC_SOURCE_URL": settings.source_url.get_secret_value(),
+        "DBSYNC_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
+        "DBSYNC_CLICKHOUSE_DATABASE": settings.clickhouse_database,
+        "DBSYNC_MAPPINGS": settings.mappings,
+    }
+
+
+def write_environment(path: Path, variables: dict[str, str]) -> None:
+    """Write a file for a shell to source; it holds passwords, so that only its owner may read it."""
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+
+
+@contextmanager
+def local_dagster(home: Path, settings: Settings, port: int | None) -> Generator[EmbeddedDagster]:
+    """Run Dagster under `home` on these databases, and write `home/env` for other terminals."""
+    dagster_home = home / "dagster"
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    write_dagster_home(dagster_home)
+    variables = environment_of(settings)
+    write_environment(home / "env", {**variables, "DAGSTER_HOME": str(dagster_home.absolute())})
+    with EmbeddedDagster(dagster_home, variables, port=port) as dagster:
+        yield dagster
+
+
+@contextmanager
+def ended_by_signal(console: Console) -> Generator[None]:
+    """Let Ctrl-C and SIGTERM end the context quietly; while things are being stopped, further ones are ignored."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("\nStopping …")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,126 @@
+"""What materializing partitions means: everything committed in the source when it starts is in the destination.
+
+It works beside the running sequencer and sync workers, through the same locks and leases; what they are at already is
+waited for, not done twice. Dagster comes in one layer above.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+import psycopg
+
+from dbsync_pipeline.defs.ledger import Advance, Ledger
+from dbsync_pipeline.destinations.base import Pair
+from dbsync_pipeline.engine.cycle import Selection, SyncCycle
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.pending.standing import standings
+from dbsync_pipeline.pipeline import Pipeline
+
+_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How each tenancy ended: where it stands now, or why it does not."""
+
+    advances: dict[str, Advance]
+    failed: dict[str, str]
+
+
+def catch_up(
+    pipeline: Pipeline,
+    mapping_id: str,
+    tenancies: list[str],
+    *,
+    stop: Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Number what waits, then deliver or await what the tenancies lack of one mapping.
+
+    Args:
+        pipeline: the deployment.
+        mapping_id: the mapping.
+        tenancies: ids as text.
+        stop: set it to end early; what was not reached then counts as failed.
+        clock: a monotonic clock.
+
+    Raises:
+        UnreachableError: the source or ClickHouse does not answer.
+        NotInstalledError: source or ClickHouse lack what `dbsync init` makes.
+    """
+    pipeline.catalog.mapping(mapping_id)
+    patience = pipeline.settings.run_seconds
+    _number(pipeline, stop, clock() + patience, clock)
+    ledger = Ledger()
+    failed: dict[str, str] = {}
+    with (
+        pipeline.clickhouse_worker(Selection(tenancies, [mapping_id])) as worker,
+        pipeline.source("catch up") as connection,
+    ):
+        worker.retry_now()
+        before = standings(connection, CLICKHOUSE, mapping_id, tenancies)
+        goals = {tenancy: entry.wanted for tenancy, entry in before.items() if entry.wanted > entry.reached}
+        deadline = clock() + patience
+        while goals and not stop.is_set() and clock() < deadline:
+            if _deliver(worker, goals, failed, ledger) or _await(connection, mapping_id, goals, failed):
+                deadline = clock() + patience
+            elif goals:
+                stop.wait(_PAUSE_SECONDS)
+        after = standings(connection, CLICKHOUSE, mapping_id, tenancies)
+    for tenancy in goals:
+        failed[tenancy] = f"another worker holds it and has not moved for {patience:g} seconds"
+    delivered = {str(pair.tenancy_id): advance for pair, advance in ledger.take(ledger.outstanding).items()}
+    advances: dict[str, Advance] = {}
+    for tenancy in tenancies:
+        if tenancy not in failed:
+            reached = after[tenancy].reached if tenancy in after else 0
+            advances[tenancy] = delivered.get(tenancy, Advance(CLICKHOUSE, reached, reached))
+    return Outcome(advances, failed)
+
+
+def _number(pipeline: Pipeline, stop: Event, deadline: float, clock: Callable[[], float]) -> None:
+    """Run or await passes until one has left nothing behind of what was there when it began."""
+    with pipeline.sequencer() as sequencer:
+        while not stop.is_set() and clock() < deadline:
+            result = sequencer.run_pass()
+            if result.errors:
+                raise DbsyncError("; ".join(f"numbering {table}: {what}" for table, what in result.errors.items()))
+            # A pass that has filled no batch has left nothing behind, whatever has come in since.
+            if not result.locked_out and result.rows < pipeline.settings.sequencer_batch_size:
+                return
+            if result.locked_out:
+                stop.wait(_PAUSE_SECONDS)
+
+
+def _deliver(worker: SyncCycle, goals: dict[str, int], failed: dict[str, str], ledger: Ledger) -> bool:
+    """Do one turn, strike off what is reached or failed, and return whether there was anything to do."""
+    results = worker.run_once()
+    ledger.add(results)
+    for result in results:
+        tenancy = str(result.item.tenancy_id)
+        if result.delivery.error is not None:
+            failed[tenancy] = result.delivery.error
+            goals.pop(tenancy, None)
+        elif result.delivery.reached >= goals.get(tenancy, 0):
+            failed.pop(tenancy, None)
+            goals.pop(tenancy, None)
+    return bool(results)
+
+
+def _await(connection: psycopg.Connection, mapping_id: str, goals: dict[str, int], failed: dict[str, str]) -> bool:
+    """Strike off what others have reached, or given up for now, and return whether that was anything."""
+    moved = False
+    for tenancy, standing in standings(connection, CLICKHOUSE, mapping_id, list(goals)).items():
+        if standing.reached < goals[tenancy]:
+            if standing.paused:
+                failed[tenancy] = "it is paused"
+            elif standing.resting_after is not None:
+                failed[tenancy] = standing.resting_after
+            else:
+                continue
+        del goals[tenancy]
+        moved = True
+    return moved

@@ -1,0 +1,34 @@
+"""Where the databases are, as Dagster configures it.
+
+The resource opens nothing itself and decides nothing: what an op or a sensor gets is the plain `Pipeline` of which the
+command line makes the same use.
+"""
+
+from functools import cache
+
+import dagster as dg
+from pydantic import Field
+
+from dbsync_pipeline.pipeline import Pipeline
+from dbsync_pipeline.settings import load_settings
+
+
+class Databases(dg.ConfigurableResourceFactory[Pipeline]):
+    """The source and the destination; everything else comes from the other `DBSYNC_*` variables."""
+
+    source_url: str = Field(repr=False, description="The application's Postgres, as a URL or libpq string.")
+    clickhouse_url: str = Field(repr=False, description="ClickHouse's HTTP interface.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Pipeline:  # noqa: ARG002 -- Dagster's signature
+        """Return the deployment.
+
+        Raises:
+            SettingsError: another variable is unusable.
+        """
+        return _pipeline(self.source_url, self.clickhouse_url)
+
+
+@cache
+def _pipeline(source_url: str, clickhouse_url: str) -> Pipeline:
+    """Read settings and mappings once a process, as the definitions do: a sensor's tick takes less time than that."""
+    return Pipeline(load_settings(source_url=source_url, clickhouse_url=clickhouse_url))

@@ -1,0 +1,41 @@
+"""How single pairs stand in the queue, for who waits for them; `queue` is for who works through all of it."""
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import class_row
+
+from dbsync_pipeline.mappings.spec import TenancyId
+
+_STANDINGS = """
+select tenancy_id, wanted, reached, paused,
+    case when next_attempt_at > clock_timestamp() then last_error end as resting_after
+from dbsync.pending
+where destination_id = %(destination)s and mapping_id = %(mapping)s and tenancy_id::text = any(%(tenancies)s)
+"""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One tenancy's row in the queue of a mapping and destination.
+
+    Attributes:
+        wanted: sequence id to reach.
+        reached: sequence id up to which everything is durable in the destination.
+        resting_after: the error after which it rests until its next attempt; None when it does not rest.
+    """
+
+    tenancy_id: TenancyId
+    wanted: int
+    reached: int
+    paused: bool
+    resting_after: str | None
+
+
+def standings(
+    connection: psycopg.Connection, destination_id: str, mapping_id: str, tenancies: list[str]
+) -> dict[str, Standing]:
+    """Return how tenancies stand, by their ids as text; one that never had anything to deliver is not among them."""
+    with connection.cursor(row_factory=class_row(Standing)) as cursor:
+        parameters = {"destination": destination_id, "mapping": mapping_id, "tenancies": tenancies}
+        return {str(standing.tenancy_id): standing for standing in cursor.execute(_STANDINGS, parameters)}
