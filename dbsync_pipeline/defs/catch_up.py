@@ -12,7 +12,6 @@ from threading import Event
 import psycopg
 
 from dbsync_pipeline.defs.ledger import Advance, Ledger
-from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
@@ -51,9 +50,8 @@ def catch_up(
         UnreachableError: the source or ClickHouse does not answer.
         NotInstalledError: source or ClickHouse lack what `dbsync init` makes.
     """
-    pipeline.catalog.mapping(mapping_id)
     patience = pipeline.settings.run_seconds
-    _number(pipeline, stop, clock() + patience, clock)
+    _number(pipeline, str(pipeline.catalog.mapping(mapping_id).source), stop, clock() + patience, clock)
     ledger = Ledger()
     failed: dict[str, str] = {}
     with (
@@ -81,13 +79,17 @@ def catch_up(
     return Outcome(advances, failed)
 
 
-def _number(pipeline: Pipeline, stop: Event, deadline: float, clock: Callable[[], float]) -> None:
-    """Run or await passes until one has left nothing behind of what was there when it began."""
+def _number(pipeline: Pipeline, table: str, stop: Event, deadline: float, clock: Callable[[], float]) -> None:
+    """Run or await passes until one has left nothing behind of what was there when it began.
+
+    Raises:
+        DbsyncError: the mapping's own table cannot be numbered.
+    """
     with pipeline.sequencer() as sequencer:
         while not stop.is_set() and clock() < deadline:
             result = sequencer.run_pass()
-            if result.errors:
-                raise DbsyncError("; ".join(f"numbering {table}: {what}" for table, what in result.errors.items()))
+            if table in result.errors:
+                raise DbsyncError(f"rows of {table} cannot be numbered: {result.errors[table]}")
             # A pass that has filled no batch has left nothing behind, whatever has come in since.
             if not result.locked_out and result.rows < pipeline.settings.sequencer_batch_size:
                 return
@@ -112,15 +114,18 @@ def _deliver(worker: SyncCycle, goals: dict[str, int], failed: dict[str, str], l
 
 def _await(connection: psycopg.Connection, mapping_id: str, goals: dict[str, int], failed: dict[str, str]) -> bool:
     """Strike off what others have reached, or given up for now, and return whether that was anything."""
-    moved = False
-    for tenancy, standing in standings(connection, CLICKHOUSE, mapping_id, list(goals)).items():
-        if standing.reached < goals[tenancy]:
+    found = standings(connection, CLICKHOUSE, mapping_id, list(goals))
+    struck: list[str] = []
+    for tenancy, goal in goals.items():
+        standing = found.get(tenancy)
+        if standing is not None and standing.reached < goal:
             if standing.paused:
                 failed[tenancy] = "it is paused"
             elif standing.resting_after is not None:
                 failed[tenancy] = standing.resting_after
             else:
                 continue
+        struck.append(tenancy)
+    for tenancy in struck:
         del goals[tenancy]
-        moved = True
-    return moved
+    return bool(struck)

@@ -148,9 +148,7 @@ def _deps(mapping: SyncMapping, expression: str) -> list[dg.TableColumnDep]:
     for join in mapping.joins:
         for name in expressions.columns_of(expression, join.alias):
             read[join.table] |= _columns_behind(join, name)
-    return [
-        dg.TableColumnDep(source_key(table), name) for table, names in read.items() for name in sorted(names)
-    ]
+    return [dg.TableColumnDep(source_key(table), name) for table, names in read.items() for name in sorted(names)]
 
 
 def _columns_behind(join: Join, name: str) -> frozenset[str]:

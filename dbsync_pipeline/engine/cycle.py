@@ -88,6 +88,9 @@ class SyncCycle:
             complete_up_to=complete_up_to,
         )
         self._queue.back_off({(entry.pair.tenancy_id, entry.pair.mapping_id): entry.error or "" for entry in failed})
+        if len(deliveries) < len(items):
+            # What is left of a large load waits for the next turn, its own or another worker's.
+            self._queue.release()
         return [SyncResult(by_pair[entry.pair], entry, self._destination.destination_id) for entry in deliveries]
 
     def retry_now(self) -> None:

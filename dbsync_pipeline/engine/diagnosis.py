@@ -15,18 +15,17 @@ from dbsync_pipeline.destinations.base import Destination, ProjectedColumn, Slic
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot
 from dbsync_pipeline.errors import DbsyncError
-from dbsync_pipeline.mappings.spec import SyncMapping
 
 
 def describe_failure(
     extraction: Extraction,
-    mapping: SyncMapping,
     failed: Slice,
     snapshot: Snapshot,
     destination: Destination,
     error: Exception,
 ) -> str:
     """Return one line that names mapping, key and column; what cannot be found out is left out of it."""
+    mapping = extraction.mapping
     cause = error.what if isinstance(error, DbsyncError) else DbsyncError(str(error)).what
     place = f"mapping {mapping.mapping_id}, tenancy {failed.pair.tenancy_id}"
 
@@ -44,7 +43,7 @@ def describe_failure(
     row = _narrow(extraction, failed, snapshot, lambda part: refused(part, projection) is not None)
     if row is None:
         return f"{place}: {cause}"
-    place += f", key {_key(mapping, extraction, row, snapshot)}"
+    place += f", key {_key(extraction, row, snapshot)}"
     for column in projection:
         reason = refused(row, [column])
         if reason is not None:
@@ -82,14 +81,16 @@ def _id_at(extraction: Extraction, part: Slice, snapshot: Snapshot, rows: int) -
     return row[3]
 
 
-def _key(mapping: SyncMapping, extraction: Extraction, row: Slice, snapshot: Snapshot) -> str:
+def _key(extraction: Extraction, row: Slice, snapshot: Snapshot) -> str:
     columns = [
         ProjectedColumn(entry.name, f"({entry.expression})::text", f"({entry.expression})::text")
-        for entry in mapping.key_columns
+        for entry in extraction.mapping.key_columns
     ]
     statement = sql.SQL("{} union all {}").format(
         extraction.live_rows(columns, [row]), extraction.tombstones(columns, [row])
     )
     found = snapshot.connection.execute(statement).fetchone()
     values = found if found is not None else ("?",) * len(columns)
-    return ", ".join(f"{entry.name}={value}" for entry, value in zip(mapping.key_columns, values, strict=True))
+    return ", ".join(
+        f"{entry.name}={value}" for entry, value in zip(extraction.mapping.key_columns, values, strict=True)
+    )

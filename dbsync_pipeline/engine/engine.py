@@ -9,6 +9,7 @@ delivered in the same cycle (I8).
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import psycopg
 
@@ -57,6 +58,32 @@ class _Chunk:
     dead: int
     complete: bool
 
+    @property
+    def rows(self) -> int:
+        """Rows and tombstones in it."""
+        return self.live + self.dead
+
+
+_Entry = TypeVar("_Entry", Slice, _Chunk)
+
+
+def _smallest_first(chunks: list[_Chunk], rows: int) -> list[_Chunk]:
+    """Return the smallest chunks, up to and including the one that reaches `rows`; the rest waits for another turn."""
+    chosen: list[_Chunk] = []
+    total = 0
+    for chunk in sorted(chunks, key=lambda chunk: chunk.rows):
+        if total >= rows:
+            break
+        chosen.append(chunk)
+        total += chunk.rows
+    return chosen
+
+
+def _failed(mapping: SyncMapping, slices: Sequence[Slice], error: Exception) -> list[Delivery]:
+    cause = error if isinstance(error, DbsyncError) else DbsyncError(str(error))
+    message = f"mapping {mapping.mapping_id}: {cause}"
+    return [Delivery(entry.pair, entry.after, entry.after, complete=False, error=message) for entry in slices]
+
 
 class _Counted:
     """Passes blocks on, counts their bytes, and keeps the source's error, which the destination's driver may wrap."""
@@ -97,10 +124,17 @@ class Engine:
         self._clock = clock
 
     def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
-        """Deliver the next chunk of every pair; return what became of each, and how far the source was complete.
+        """Deliver the next chunk of every pair, smallest chunks first, until about `chunk_rows` rows are delivered.
+
+        Large loads therefore take many short turns, between which small changes pass, and memory, the age of a
+        snapshot and the time under a lease stay bounded.
 
         Args:
             epochs: the pairs to deliver, and the epoch each is in.
+
+        Returns:
+            What became of each pair, without those that have to wait for another turn; and the sequence id up to
+            which the source was complete.
 
         Raises:
             UnreachableError: the destination or the source does not answer; nothing was marked as delivered.
@@ -108,15 +142,34 @@ class Engine:
         """
         with take_snapshot(self._connection) as snapshot:
             slices = self._slices(epochs, snapshot)
-            self._destination.begin(entry for entry in slices if entry.first)
             deliveries: list[Delivery] = []
+            chunks: list[_Chunk] = []
+            for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
+                try:
+                    chunks += self._chunks(mapping, of_mapping, snapshot)
+                except psycopg.Error as error:
+                    if self._connection.broken:
+                        raise
+                    # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
+                    deliveries += _failed(mapping, of_mapping, error)
+            chunks = _smallest_first(chunks, self._chunk_rows)
+            self._destination.begin(chunk.slice for chunk in chunks if chunk.slice.first)
             delivered: list[Slice] = []
-            for mapping in self._catalog.mappings:
-                of_mapping = [entry for entry in slices if entry.pair.mapping_id == mapping.mapping_id]
-                if of_mapping:
-                    self._deliver_mapping(mapping, of_mapping, snapshot, deliveries, delivered)
+            for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice):
+                for chunk, delivery in self._deliver(mapping, of_mapping, snapshot):
+                    deliveries.append(delivery)
+                    if delivery.error is None:
+                        delivered.append(chunk.slice)
             self._destination.record(delivered)
         return deliveries, snapshot.complete_up_to
+
+    def _by_mapping(
+        self, entries: list[_Entry], slice_of: Callable[[_Entry], Slice]
+    ) -> Iterator[tuple[SyncMapping, list[_Entry]]]:
+        for mapping in self._catalog.mappings:
+            of_mapping = [entry for entry in entries if slice_of(entry).pair.mapping_id == mapping.mapping_id]
+            if of_mapping:
+                yield mapping, of_mapping
 
     def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> list[Slice]:
         checkpoints = self._destination.checkpoints(epochs)
@@ -127,35 +180,13 @@ class Engine:
             slices.append(Slice(pair, epoch, after, snapshot.complete_up_to, first=checkpoint is None))
         return slices
 
-    def _deliver_mapping(
-        self,
-        mapping: SyncMapping,
-        slices: list[Slice],
-        snapshot: Snapshot,
-        deliveries: list[Delivery],
-        delivered: list[Slice],
-    ) -> None:
-        try:
-            chunks = self._chunks(mapping, slices, snapshot)
-        except psycopg.Error as error:
-            if self._connection.broken:
-                raise
-            # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
-            message = f"mapping {mapping.mapping_id}: {DbsyncError(str(error)).what}"
-            deliveries += [Delivery(entry.pair, entry.after, entry.after, error=message) for entry in slices]
-            return
-        for chunk, delivery in self._deliver(mapping, chunks, snapshot):
-            deliveries.append(delivery)
-            if delivery.error is None:
-                delivered.append(chunk.slice)
-
     def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:
         """Cut each slice to at most `chunk_rows` rows, so that a load of any size resumes where it stopped."""
         statement = Extraction(self._catalog, mapping, self._columns).extent(slices, self._chunk_rows)
         chunks: list[_Chunk] = []
         with self._connection.transaction():
             for position, live, dead, highest in snapshot.connection.execute(statement):
-                whole = slices[position]
+                whole = slices[int(position)]
                 complete = live + dead < self._chunk_rows
                 chunks.append(_Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
         return chunks
@@ -163,17 +194,20 @@ class Engine:
     def _deliver(
         self, mapping: SyncMapping, chunks: Sequence[_Chunk], snapshot: Snapshot
     ) -> Iterator[tuple[_Chunk, Delivery]]:
-        empty = [chunk for chunk in chunks if not chunk.live and not chunk.dead]
+        empty = [chunk for chunk in chunks if not chunk.rows]
         for chunk in empty:
             yield chunk, Delivery(chunk.slice.pair, chunk.slice.after, chunk.slice.upto)
-        full = [chunk for chunk in chunks if chunk.live or chunk.dead]
+        full = [chunk for chunk in chunks if chunk.rows]
         if not full:
             return
         started = self._clock()
         try:
             sent = self._send(mapping, [chunk.slice for chunk in full], snapshot)
-        except (UnreachableError, NotInstalledError):
+        except UnreachableError:
             raise
+        except NotInstalledError as error:
+            yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
+            return
         except (psycopg.Error, DbsyncError) as error:
             if self._connection.broken:
                 raise
@@ -184,11 +218,11 @@ class Engine:
                 return
             failed = full[0].slice
             extraction = Extraction(self._catalog, mapping, self._columns)
-            message = describe_failure(extraction, mapping, failed, snapshot, self._destination, error)
+            message = describe_failure(extraction, failed, snapshot, self._destination, error)
             yield full[0], Delivery(failed.pair, failed.after, failed.after, error=message)
             return
         seconds = self._clock() - started
-        rows = sum(chunk.live + chunk.dead for chunk in full)
+        rows = sum(chunk.rows for chunk in full)
         for chunk in full:
             yield (
                 chunk,
@@ -198,7 +232,7 @@ class Engine:
                     chunk.slice.upto,
                     upserted=chunk.live,
                     deleted=chunk.dead,
-                    bytes_sent=sent * (chunk.live + chunk.dead) // rows,
+                    bytes_sent=sent * chunk.rows // rows,
                     seconds=seconds,
                     complete=chunk.complete,
                 ),

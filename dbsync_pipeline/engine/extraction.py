@@ -32,7 +32,7 @@ class Extraction:
     """Generates the reading queries of one mapping."""
 
     def __init__(self, catalog: Catalog, mapping: SyncMapping, columns: SyncColumns) -> None:
-        self._mapping = mapping
+        self.mapping = mapping
         self._columns = columns
         self._tenancy_type = sql.SQL(data_type(catalog.tenancy.type).postgres)  # pyright: ignore[reportArgumentType] -- from the type table
 
@@ -56,26 +56,26 @@ class Extraction:
             tenancies=ours("tenancy"),
             rows=self._numbered_rows(),
             sequence=column(self._columns.sequence),
-            joins=joined((join_clause(join) for join in self._mapping.joins), " "),
-            filter=row_filter(self._mapping),
-            tenancy=tenancy_value(self._mapping),
+            joins=joined((join_clause(join) for join in self.mapping.joins), " "),
+            filter=row_filter(self.mapping),
+            tenancy=tenancy_value(self.mapping),
         )
 
     def extent(self, slices: Sequence[Slice], limit: int) -> sql.Composed:
-        """Return the SELECT of (position of the slice, live rows, tombstones, highest id) over its first `limit` rows."""
+        """Return the SELECT of (position of slice, live rows, tombstones, highest id) over the first `limit` of each."""
         rows = (
             sql.SQL(
                 "select p.sequence_id from {} as p where p.mapping_id = {} and p.tenancy_id = slice.tenancy_id"
-            ).format(ours("placement"), sql.Literal(self._mapping.mapping_id))
-            if self._mapping.has_placement
+            ).format(ours("placement"), sql.Literal(self.mapping.mapping_id))
+            if self.mapping.has_placement
             else sql.SQL("select {} as sequence_id from {} as source where {} = slice.tenancy_id and {}").format(
                 column(self._columns.sequence),
-                table_name(self._mapping.source),
-                column(self._mapping.tenancy.column or ""),
-                row_filter(self._mapping),
+                table_name(self.mapping.source),
+                column(self.mapping.tenancy.column or ""),
+                row_filter(self.mapping),
             )
         )
-        numbered = sql.SQL("p.sequence_id") if self._mapping.has_placement else column(self._columns.sequence)
+        numbered = sql.SQL("p.sequence_id") if self.mapping.has_placement else column(self._columns.sequence)
         return sql.SQL(
             "select slice.position, extent.* from {slices} cross join lateral ("
             "select count(*) filter (where not gone) as live, count(*) filter (where gone) as dead, "
@@ -91,30 +91,30 @@ class Extraction:
             rows=rows,
             numbered=numbered,
             tombstone=ours("tombstone"),
-            mapping=sql.Literal(self._mapping.mapping_id),
+            mapping=sql.Literal(self.mapping.mapping_id),
             limit=sql.Literal(limit),
         )
 
     def _numbered_rows(self) -> sql.Composed:
         names = {
-            "source": table_name(self._mapping.source),
+            "source": table_name(self.mapping.source),
             "sequence": column(self._columns.sequence),
             "placement": ours("placement"),
-            "mapping": sql.Literal(self._mapping.mapping_id),
+            "mapping": sql.Literal(self.mapping.mapping_id),
         }
-        if not self._mapping.has_placement:
+        if not self.mapping.has_placement:
             return sql.SQL(
                 "join {source} as source on {owner} = slice.tenancy_id "
                 "and {sequence} > slice.after and {sequence} <= slice.upto"
-            ).format(owner=column(self._mapping.tenancy.column or ""), **names)
+            ).format(owner=column(self.mapping.tenancy.column or ""), **names)
         return sql.SQL(
             "join {placement} as placement on placement.mapping_id = {mapping} "
             "and placement.tenancy_id = slice.tenancy_id "
             "and placement.sequence_id > slice.after and placement.sequence_id <= slice.upto "
             "cross join {placed} join {source} as source on {same}"
         ).format(
-            placed=rebuilt_row(self._mapping.source, sql.SQL("placement.identity"), "placed"),
-            same=same_columns(self._mapping.identity, SOURCE, "placed"),
+            placed=rebuilt_row(self.mapping.source, sql.SQL("placement.identity"), "placed"),
+            same=same_columns(self.mapping.identity, SOURCE, "placed"),
             **names,
         )
 
@@ -132,8 +132,8 @@ class Extraction:
             slices=self._slices(slices),
             tenancies=ours("tenancy"),
             tombstone=ours("tombstone"),
-            mapping=sql.Literal(self._mapping.mapping_id),
-            source=rebuilt_row(self._mapping.source, sql.SQL("t.identity"), SOURCE),
+            mapping=sql.Literal(self.mapping.mapping_id),
+            source=rebuilt_row(self.mapping.source, sql.SQL("t.identity"), SOURCE),
         )
 
     def _slices(self, slices: Sequence[Slice]) -> sql.Composed:

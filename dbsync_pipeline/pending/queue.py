@@ -190,7 +190,7 @@ class PendingQueue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._connection.closed:
-            self._connection.execute(_RELEASE, {"destination": self._destination_id, "worker": self._worker})
+            self.release()
             self._connection.execute("select pg_advisory_unlock(%s, %s)", [_WORKER_LOCK_CLASS, self._worker])
 
     def claim(
@@ -228,6 +228,10 @@ class PendingQueue:
         self._update(
             _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=self._retry.max_seconds
         )
+
+    def release(self) -> None:
+        """Give back everything this worker still has claimed, as if it had not been tried."""
+        self._connection.execute(_RELEASE, {"destination": self._destination_id, "worker": self._worker})
 
     def retry_now(self, *, tenancies: list[str] | None = None, mappings: list[str] | None = None) -> None:
         """Make what rests after a failure due at once."""

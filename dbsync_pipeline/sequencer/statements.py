@@ -40,8 +40,9 @@ class TableStatements:
         waiting: a boolean: is there anything to number?
         tombstones: one statement a mapping; numbers its tombstones and returns (places, mapping_id, tenancy_id, highest
             sequence id, tombstones): first a line with nothing but the places of rows that live again under a numbered
-            tombstone's identity, which must get higher ids in the same transaction; then a line for every tenancy.
-        touches: one statement a feed; removes its touches and returns the places of the rows they concern.
+            tombstone's identity, which must get higher ids in the same transaction; then a line for every tenancy,
+            none where the row had never been placed.
+        touches: one statement a feed; returns (places of rows that touches concern, touches that are done with).
     """
 
     table: Table
@@ -52,27 +53,25 @@ class TableStatements:
     tombstones: tuple[sql.Composed, ...]
     touches: tuple[sql.Composed, ...]
 
-    def number(self, places: list[str]) -> sql.Composed:
+    def number(self, places: list[str], turn: str | None) -> sql.Composed:
         """Return the statement that numbers dirty rows, up to the batch size, and the rows at `places`.
 
-        It yields (mapping_id, tenancy_id, highest sequence id, rows) for everything that now has to be delivered.
+        It yields (mapping_id, tenancy_id, highest sequence id, rows, next turn) for everything numbered; where no
+        tenancy is to get a row, None. Given back as `turn`, the last value has the next statement go on behind the
+        tenancies that this one came to, so that one with a large backlog leaves room for the others.
         """
-        if not self.mappings:
-            raise ValueError("a table without mappings has nothing to number")
-        dirty = sql.SQL(
-            "array(select source.ctid from {table} as source where {condition} limit {limit} "
-            "for no key update skip locked)"
-        ).format(
-            table=table_name(self.table),
-            condition=dirty_condition(self.mappings, self.columns),
-            limit=sql.Literal(self.batch_size),
-        )
-        chosen = dirty
+        chosen: sql.Composable = sql.SQL("array(select place from behind)")
+        if turn is not None:
+            chosen = sql.SQL("{} || {}").format(
+                chosen, sql.SQL("array({})").format(self._dirty("<=", turn, (self.batch_size + 1) // 2))
+            )
         if places:
             chosen = sql.SQL("{} || {}::tid[]").format(
-                dirty, sql.Literal("{" + ",".join(f'"{p}"' for p in places) + "}")
+                chosen, sql.Literal("{" + ",".join(f'"{place}"' for place in places) + "}")
             )
+        behind = self._dirty(">", turn, self.batch_size if turn is None else (self.batch_size + 1) // 2)
         parts = [
+            sql.SQL("behind (place, turn) as materialized ({})").format(behind),
             sql.SQL(
                 "numbered as (update {table} as source set {sequence} = {next}, {dirty} = false "
                 "where source.ctid = any({chosen}) returning source.*)"
@@ -92,9 +91,26 @@ class TableStatements:
             else:
                 changes.append(_changes(mapping, self.columns))
         return sql.SQL(
-            "with {parts} select mapping_id, tenancy_id, max(sequence_id), count(*) from ({changes}) as changes "
-            "where tenancy_id is not null group by mapping_id, tenancy_id"
+            "with {parts} select mapping_id, tenancy_id, max(sequence_id), count(*), "
+            "(select turn::text from behind order by turn desc limit 1) "
+            "from ({changes}) as changes group by mapping_id, tenancy_id"
         ).format(parts=joined(parts), changes=joined(changes, " union all "))
+
+    def _dirty(self, side: LiteralString, turn: str | None, limit: int) -> sql.Composed:
+        taking_turns = column(turns_by(self.mappings))
+        among = sql.SQL("true") if turn is None else sql.SQL("{} {} {}").format(taking_turns, sql.SQL(side), turn)
+        first = [sql.SQL("source.ctid")] if side == "<=" else [sql.SQL("source.ctid"), taking_turns]
+        return sql.SQL(
+            "select {first} from {table} as source where {condition} and {among} order by {turn} limit {limit} "
+            "for no key update skip locked"
+        ).format(
+            first=joined(first),
+            table=table_name(self.table),
+            condition=dirty_condition(self.mappings, self.columns),
+            among=among,
+            turn=taking_turns,
+            limit=sql.Literal(limit),
+        )
 
 
 def generate(catalog: Catalog, table: Table, columns: SyncColumns, batch_size: int) -> TableStatements:
@@ -135,7 +151,7 @@ def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
     parts = [
         sql.SQL(
             "batch as materialized (select tombstone_id, identity from {tombstone} where mapping_id = {mapping} "
-            "and sequence_id is null order by tombstone_id limit {limit})"
+            "and sequence_id is null order by tombstone_id limit {limit} for update skip locked)"
         ).format(tombstone=ours("tombstone"), mapping=sql.Literal(mapping.mapping_id), limit=sql.Literal(batch_size)),
         sql.SQL(
             "living as materialized (select batch.tombstone_id, source.ctid as place from batch, {gone} "
@@ -155,13 +171,13 @@ def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
     parts += _number_placed(mapping) if mapping.has_placement else [_number_owned()]
     return sql.SQL(
         "with {parts} select array_agg(place::text), null, null, null, 0 from locked union all "
-        "select null, {mapping}, tenancy_id, max(sequence_id), count(*) from numbered group by tenancy_id"
+        "select null, {mapping}, tenancy_id, max(sequence_id), count(*) from done group by tenancy_id"
     ).format(parts=joined(parts), mapping=sql.Literal(mapping.mapping_id))
 
 
 def _number_owned() -> sql.Composed:
     return sql.SQL(
-        "numbered as (update {tombstone} as t set sequence_id = {next} from ready "
+        "done as (update {tombstone} as t set sequence_id = {next} from ready "
         "where t.tombstone_id = ready.tombstone_id returning t.tenancy_id, t.sequence_id)"
     ).format(tombstone=ours("tombstone"), next=_NEXT_ID)
 
@@ -187,8 +203,9 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
         ).format(**names),
         sql.SQL(
             "forgotten as (delete from {tombstone} as t using placed "
-            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null)"
+            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null returning t.tenancy_id, t.sequence_id)"
         ).format(**names),
+        sql.SQL("done as (select * from numbered union all select * from forgotten)"),
         sql.SQL(
             "displaced as (delete from {placement} as p using ready "
             "where p.mapping_id = {mapping} and p.identity = ready.identity)"
@@ -197,15 +214,27 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
 
 
 def _touches(feed: Feed, batch_size: int) -> sql.Composed:
+    """One touch may concern a million rows, which are then sent again in batches.
+
+    `upto` remembers the highest id there was when the touch was first seen; rows with a higher one were numbered
+    since, and are not sent again. A row without an id is dirty anyway.
+    """
     mapping = feed.mapping
     return sql.SQL(
-        "with batch as materialized (select touch_id, match from {touch} where dependant_id = {feed} "
-        "order by touch_id limit {limit}), "
-        "fed as materialized (select batch.touch_id, source.ctid as place from batch, {row} "
-        "join {table} as source on {condition} where {filter}), {locked}, "
-        "done as (delete from {touch} as t using batch where t.touch_id = batch.touch_id and not exists ("
-        "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked))) "
-        "select array_agg(place::text) from locked"
+        "with mark as materialized (select last_value as id from dbsync.sequence_id), "
+        "batch as materialized (select touch_id, match, coalesce(upto, (select id from mark)) as upto from {touch} "
+        "where dependant_id = {feed} order by touch_id limit {limit}), "
+        "fed as materialized (select batch.touch_id, found.place from batch cross join lateral ("
+        "select source.ctid as place from {row} join {table} as source on {condition} "
+        "where {filter} and {sequence} <= batch.upto limit {limit}) as found limit {limit}), {locked}, "
+        "done as (delete from {touch} as t using batch where t.touch_id = batch.touch_id "
+        "and (select count(*) from fed) < {limit} and not exists ("
+        "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)) "
+        "returning t.touch_id), "
+        "begun as (update {touch} as t set upto = batch.upto from batch where t.touch_id = batch.touch_id "
+        "and t.upto is null and ((select count(*) from fed) = {limit} or exists ("
+        "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)))) "
+        "select (select array_agg(place::text) from locked), (select count(*) from done)"
     ).format(
         touch=ours("touch"),
         feed=sql.Literal(feed.dependant_id),

@@ -1,0 +1,189 @@
+"""The two jobs that keep everything in step: one numbers changes, one delivers them.
+
+A run costs seconds to start, so it stays while there is work, serves all tenancies, and ends when its time is up or
+nothing has come for a while; a sensor starts the next. What happens in between is the sequencer's and the engine's
+business; here it is only started, recorded, and its failures shown.
+"""
+
+import time
+from threading import Event
+
+import dagster as dg
+
+from dbsync_pipeline.defs import liveness
+from dbsync_pipeline.defs.ledger import Ledger
+from dbsync_pipeline.defs.partitions import TENANCIES
+from dbsync_pipeline.defs.work import beside, failure_of, through_outages, visible_failures
+from dbsync_pipeline.pipeline import Pipeline
+from dbsync_pipeline.sequencer.sequencer import PassResult
+from dbsync_pipeline.settings import Settings
+
+SEQUENCER_JOB = "sequencer_job"
+SYNC_JOB = "sync_job"
+
+_EVENTS_AT_ONCE = 500
+"""Materializations recorded in one go: 5 to 10 s."""
+
+_RECORDING_SECONDS = 1_800.0
+"""A run goes on for longer, delivering, while more than that is left to be recorded; for this long at most."""
+
+_MARGIN_SECONDS = 300.0
+"""What a run may take beyond its time to finish its last batch, before Dagster ends it."""
+
+
+@dg.op(description="Numbers changes as they come: tombstones, rows, and the rows of other tables that they feed.")
+def sequencer(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+    """Run sequencer passes until the time is up or nothing has come for a while."""
+    settings = pipeline.settings
+    tally = _Tally()
+    started = time.monotonic()
+
+    def work(stop: Event) -> None:
+        def number() -> None:
+            with pipeline.source("sequencer run") as marker, pipeline.sequencer() as numberer:
+                liveness.hold(marker, context.run_id)
+                numberer.run(
+                    stop=stop,
+                    max_seconds=settings.run_seconds - (time.monotonic() - started),
+                    idle_seconds=settings.idle_seconds,
+                    report=tally.add,
+                )
+
+        through_outages(number, stop=stop, max_seconds=settings.run_seconds, note=tally.note)
+
+    def record() -> None:
+        for line in tally.take_notes():
+            context.log.error(line)
+
+    with visible_failures():
+        try:
+            beside(work, every_seconds=settings.report_seconds, beat=record)
+        finally:
+            record()
+            context.add_output_metadata({"rows_numbered": tally.rows})
+    if tally.errors:
+        tables = "\n".join(f"{table}: {error}" for table, error in tally.errors.items())
+        raise dg.Failure(f"These tables cannot be numbered; all others were.\n{tables}", allow_retries=False)
+
+
+@dg.op(description="Delivers what is pending, of all tenancies, and records how far each table of each has come.")
+def sync(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+    """Run sync cycles until the time is up or nothing has come for a while."""
+    settings = pipeline.settings
+    ledger = Ledger()
+    outages: list[str] = []
+    books = _Books(context)
+    started = time.monotonic()
+
+    def seconds_left() -> float:
+        behind = ledger.outstanding > _EVENTS_AT_ONCE
+        return settings.run_seconds + (_RECORDING_SECONDS if behind else 0) - (time.monotonic() - started)
+
+    def work(stop: Event) -> None:
+        def deliver() -> None:
+            with pipeline.source("sync run") as marker, pipeline.clickhouse_worker() as worker:
+                liveness.hold(marker, context.run_id)
+                while True:
+                    worker.run(
+                        stop=stop,
+                        max_seconds=min(settings.run_seconds, seconds_left()),
+                        idle_seconds=settings.idle_seconds,
+                        report=ledger.add,
+                    )
+                    if stop.is_set() or ledger.outstanding <= _EVENTS_AT_ONCE or seconds_left() <= 0:
+                        return
+
+        through_outages(deliver, stop=stop, max_seconds=settings.run_seconds, note=outages.append)
+
+    def record() -> None:
+        while outages:
+            context.log.error(outages.pop(0))
+        books.record(ledger)
+
+    with visible_failures():
+        try:
+            beside(work, every_seconds=settings.report_seconds, beat=record)
+        finally:
+            record()
+            context.add_output_metadata({"materializations": books.recorded, "not_recorded": ledger.outstanding})
+    if ledger.failing:
+        raise failure_of(ledger.failing)
+
+
+def build_jobs(settings: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
+    """Return the jobs, bounded in time as the settings say."""
+    longest = settings.run_seconds + _MARGIN_SECONDS
+
+    @dg.job(name=SEQUENCER_JOB, executor_def=dg.in_process_executor, tags=_tags("sequencer", longest))
+    def sequencer_job() -> None:
+        """Gives every change its place in the one order."""
+        sequencer()
+
+    @dg.job(name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags("sync", longest + _RECORDING_SECONDS))
+    def sync_job() -> None:
+        """Brings every pending tenancy up to date in ClickHouse."""
+        sync()
+
+    return sequencer_job, sync_job
+
+
+def _tags(singleton: str, longest_seconds: float) -> dict[str, str]:
+    return {"dbsync/singleton": singleton, "dagster/max_runtime": str(round(longest_seconds))}
+
+
+class _Tally:
+    """What a sequencer run did; written by its thread, read by the run's."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.errors: dict[str, str] = {}
+        self._notes: list[str] = []
+        self._noted: set[str] = set()
+
+    def add(self, result: PassResult) -> None:
+        self.rows += result.rows
+        if not result.locked_out:
+            self.errors = result.errors
+        for table, error in result.errors.items():
+            self.note(f"{table} cannot be numbered: {error}")
+
+    def note(self, line: str) -> None:
+        if line not in self._noted:
+            self._noted.add(line)
+            self._notes.append(line)
+
+    def take_notes(self) -> list[str]:
+        notes, self._notes = self._notes, []
+        return notes
+
+
+class _Books:
+    """Records what a ledger holds as materializations of one run."""
+
+    def __init__(self, context: dg.OpExecutionContext) -> None:
+        self._context = context
+        self._keys: set[str] | None = None
+        self.recorded = 0
+
+    def record(self, ledger: Ledger) -> None:
+        """Record the oldest advances, up to a bound, and every new error."""
+        for line in ledger.take_errors():
+            self._context.log.error(line)
+        advances = ledger.take(_EVENTS_AT_ONCE)
+        if not advances:
+            return
+        self._add_keys({str(pair.tenancy_id) for pair in advances})
+        for pair, advance in advances.items():
+            self._context.log_event(advance.materialization(pair))
+        self.recorded += len(advances)
+
+    def _add_keys(self, tenancies: set[str]) -> None:
+        """An event of a partition that does not exist is never shown; should a tenancy be gone, its sensor notices."""
+        instance, name = self._context.instance, TENANCIES.name
+        assert name is not None
+        if self._keys is None:
+            self._keys = set(instance.get_dynamic_partitions(name))
+        missing = sorted(tenancies - self._keys)
+        if missing:
+            instance.add_dynamic_partitions(name, missing)
+            self._keys.update(missing)

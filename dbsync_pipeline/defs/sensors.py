@@ -1,0 +1,116 @@
+"""What starts the runs, and keeps the partition keys equal to the tenancies.
+
+A tick asks one indexed question of the source. It looks at Dagster's runs only when there is something to do, and
+starts one when none is alive. A database that does not answer is a reason to skip, in one line, until it does.
+"""
+
+import time
+from collections.abc import Callable
+
+import dagster as dg
+import psycopg
+
+from dbsync_pipeline.capture.install import require_installed
+from dbsync_pipeline.defs import liveness, partitions
+from dbsync_pipeline.defs.jobs import SEQUENCER_JOB, SYNC_JOB
+from dbsync_pipeline.defs.partitions import TENANCIES
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.pending.queue import waiting
+from dbsync_pipeline.pipeline import Pipeline
+
+_SECONDS_BETWEEN_TICKS = 1
+"""Less than Dagster's own 5 s, so that no round of its daemon is left out."""
+
+
+@dg.sensor(
+    name="tenancy_sensor",
+    minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Adds and removes partition keys as tenancies come and go.",
+)
+def tenancy_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """Compare one page of tenancies and keys, and ask for the difference."""
+
+    def tick(connection: psycopg.Connection) -> dg.SensorResult:
+        require_installed(connection, pipeline.catalog)
+        name = TENANCIES.name
+        assert name is not None
+        position = partitions.Round.model_validate_json(context.cursor or "{}")
+        turn = partitions.compare(
+            connection, pipeline.catalog.tenancy, context.instance.get_dynamic_partitions(name), position
+        )
+        requests = [
+            *([TENANCIES.build_add_request(turn.come)] if turn.come else []),
+            *([TENANCIES.build_delete_request(turn.gone)] if turn.gone else []),
+        ]
+        return dg.SensorResult(
+            dynamic_partitions_requests=requests,
+            skip_reason=None if requests else "No tenancy has come or gone.",
+            cursor=turn.next.model_dump_json(),
+        )
+
+    return _on_source(pipeline, tick)
+
+
+@dg.sensor(
+    name="sequencer_sensor",
+    job_name=SEQUENCER_JOB,
+    minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the sequencer when changes wait for their numbers.",
+)
+def sequencer_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """Start a run unless nothing waits, numbering is paused, or a run is alive."""
+
+    def tick(connection: psycopg.Connection) -> dg.SensorResult:
+        with pipeline.sequencer() as sequencer:
+            tables = sequencer.waiting()
+        if tables is None:
+            return dg.SensorResult(skip_reason="Numbering is paused.", cursor=context.cursor)
+        if not tables:
+            return dg.SensorResult(skip_reason="Every change has its number.", cursor=context.cursor)
+        return _start_unless_under_way(context, connection, SEQUENCER_JOB)
+
+    return _on_source(pipeline, tick)
+
+
+@dg.sensor(
+    name="sync_sensor",
+    job_name=SYNC_JOB,
+    minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts a delivery run when changes wait to be delivered.",
+)
+def sync_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """Start a run unless nothing is due, ClickHouse does not answer, or a run is alive."""
+
+    def tick(connection: psycopg.Connection) -> dg.SensorResult:
+        require_installed(connection, pipeline.catalog)
+        queue = waiting(connection, CLICKHOUSE)
+        if not queue.due:
+            reason = "What waits is being delivered, or rests after a failure." if queue.later else "All is delivered."
+            return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
+        with pipeline.clickhouse():
+            return _start_unless_under_way(context, connection, SYNC_JOB)
+
+    return _on_source(pipeline, tick)
+
+
+def _on_source(pipeline: Pipeline, tick: Callable[[psycopg.Connection], dg.SensorResult]) -> dg.SensorResult:
+    try:
+        with pipeline.source("sensor") as connection:
+            return tick(connection)
+    except DbsyncError as error:
+        return dg.SensorResult(skip_reason=error.what)
+
+
+def _start_unless_under_way(
+    context: dg.SensorEvaluationContext, connection: psycopg.Connection, job_name: str
+) -> dg.SensorResult:
+    missed = liveness.Missed.model_validate_json(context.cursor or "{}")
+    run_id, missed = liveness.run_under_way(context.instance, connection, job_name, missed, time.time())
+    cursor = missed.model_dump_json()
+    if run_id is not None:
+        return dg.SensorResult(skip_reason=f"Run {run_id[:8]} is at it.", cursor=cursor)
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
