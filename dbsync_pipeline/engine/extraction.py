@@ -36,12 +36,18 @@ class Extraction:
         self._columns = columns
         self._tenancy_type = sql.SQL(data_type(catalog.tenancy.type).postgres)  # pyright: ignore[reportArgumentType] -- from the type table
 
-    def copy(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice], copy_format: str) -> sql.Composed:
-        """Return the COPY that yields the rows of all slices, in no particular order."""
-        return sql.SQL("copy ({live} union all {dead}) to stdout ({format})").format(
-            live=self.live_rows(projection, slices),
-            dead=self.tombstones(projection, slices),
-            format=expression(copy_format),
+    def copy(
+        self, projection: Sequence[ProjectedColumn], groups: Sequence[Sequence[Slice]], copy_format: str
+    ) -> sql.Composed:
+        """Return the COPY that yields the rows of all slices, in no particular order.
+
+        Each group gets a plan of its own: a large slice by itself is read with the plan its size deserves, while
+        small ones share one that probes indexes.
+        """
+        slices = [entry for group in groups for entry in group]
+        parts = [*(self.live_rows(projection, group) for group in groups), self.tombstones(projection, slices)]
+        return sql.SQL("copy ({rows}) to stdout ({format})").format(
+            rows=joined(parts, " union all "), format=expression(copy_format)
         )
 
     def live_rows(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
@@ -62,7 +68,7 @@ class Extraction:
         )
 
     def extent(self, slices: Sequence[Slice], limit: int) -> sql.Composed:
-        """Return the SELECT of (position of slice, live rows, tombstones, highest id) over the first `limit` of each."""
+        """Return the SELECT of (position of slice, live rows, tombstones, highest id) over the first `limit` of it."""
         rows = (
             sql.SQL(
                 "select p.sequence_id from {} as p where p.mapping_id = {} and p.tenancy_id = slice.tenancy_id"
