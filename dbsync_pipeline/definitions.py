@@ -34,7 +34,7 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
             jobs=build_jobs(settings),
             sensors=[tenancy_sensor, sequencer_sensor, sync_sensor],
             resources={
-                "pipeline": Databases(
+                "databases": Databases(
                     source_url=dg.EnvVar("DBSYNC_SOURCE_URL"), clickhouse_url=dg.EnvVar("DBSYNC_CLICKHOUSE_URL")
                 ),
                 **(overrides or {}),

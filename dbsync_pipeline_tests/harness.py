@@ -212,7 +212,7 @@ class Harness:
             result = self._sequencer.run_pass()
             assert result.errors == {}
             rows += result.rows
-            if not result.rows:
+            if not result.handled:
                 return rows
 
     def sync(self) -> list[SyncResult]:

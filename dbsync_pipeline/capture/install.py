@@ -6,7 +6,8 @@ and one whose build was interrupted is built anew.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -28,7 +29,9 @@ from dbsync_pipeline.mappings.relation import (
     joined,
     ours,
     row_filter,
+    shortened,
     table_name,
+    turns_by,
 )
 from dbsync_pipeline.mappings.schema import SourceSchema, check_catalog, read_schema
 from dbsync_pipeline.mappings.spec import SyncMapping, Table
@@ -42,7 +45,7 @@ class Step:
     """One change of the source database: its statements are one transaction, unless `concurrently`."""
 
     title: str
-    statements: tuple[sql.Composable, ...]
+    statements: tuple[sql.SQL | sql.Composed, ...]
     concurrently: bool = False
 
 
@@ -63,6 +66,7 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
             steps.append(Step(f"sync columns of {table}", (added,)))
     steps += _index_steps(connection, catalog, schema, columns)
     steps += _trigger_steps(connection, catalog, schema, columns, installed)
+    steps += _abandoned_mappings(catalog, installed)
     steps.append(Step("tenancies", (_register_tenancies(catalog), _register_clickhouse())))
     steps += [
         Step(f"mapping {mapping.mapping_id}", _announce(mapping, columns, known=_mapping_id(mapping) in installed))
@@ -80,7 +84,7 @@ def check_source(connection: psycopg.Connection, catalog: Catalog) -> SourceSche
     """
     schema = read_schema(connection, catalog)
     check_catalog(catalog, schema)
-    with connection.transaction(force_rollback=True):
+    with _privileges("checking the mappings"), connection.transaction(force_rollback=True):
         # Expressions may call the project's own functions, which may not be there yet.
         connection.execute(objects.tables(catalog))
         for mapping in catalog.mappings:
@@ -96,17 +100,14 @@ def apply(connection: psycopg.Connection, steps: list[Step], progress: Callable[
     """
     for step in steps:
         progress(step)
-        if step.concurrently:
-            for statement in step.statements:
-                connection.execute(statement)
-            continue
         retrying = Retrying(
             retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
             stop=stop_after_attempt(_LOCK_ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.2, max=5),
         )
         try:
-            retrying(_run, connection, step)
+            with _privileges(step.title):
+                retrying(_run, connection, step)
         except RetryError as error:
             raise DbsyncError(
                 f"{step.title}: a transaction of the application holds the table for too long",
@@ -127,7 +128,19 @@ def require_installed(connection: psycopg.Connection, catalog: Catalog) -> None:
             raise NotInstalledError(f"mapping {mapping.mapping_id} is {state} in the source", "Run `dbsync init`.")
 
 
+@contextmanager
+def _privileges(doing: str) -> Generator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DbsyncError(f"{doing}: {error}", "Grant the role what docs/operating.md lists.") from error
+
+
 def _run(connection: psycopg.Connection, step: Step) -> None:
+    if step.concurrently:
+        for statement in step.statements:
+            connection.execute(statement)
+        return
     with connection.transaction():
         connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(_LOCK_TIMEOUT)))
         for statement in step.statements:
@@ -151,7 +164,7 @@ def _remember(object_id: str, fingerprint: str) -> sql.Composed:
     ).format(ours("installed"), sql.Literal(object_id), sql.Literal(fingerprint))
 
 
-def _start_of_sequence(catalog: Catalog, schema: SourceSchema, columns: SyncColumns) -> tuple[sql.Composable, ...]:
+def _start_of_sequence(catalog: Catalog, schema: SourceSchema, columns: SyncColumns) -> tuple[sql.Composed, ...]:
     """Rows that another system has numbered keep their ids; ours start above all of them."""
     highest = [
         sql.SQL("select max({}) as id from {}").format(sql.Identifier(columns.sequence), table_name(table))
@@ -177,7 +190,7 @@ def _index_steps(
     for table in catalog.source_tables:
         for definition in _index_definitions(catalog, schema, table, columns):
             digest = hashlib.sha256(f"{table} {definition.as_string(None)}".encode()).hexdigest()[:10]
-            wanted[f"dbsync_{table.name[:40]}_{digest}"] = (table, definition)
+            wanted[f"dbsync_{shortened(table.name, 40)}_{digest}"] = (table, definition)
     present = connection.execute(
         "select n.nspname, c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid "
         "join pg_namespace n on n.oid = c.relnamespace where c.relname like 'dbsync\\_%' and n.nspname <> 'dbsync'"
@@ -213,10 +226,9 @@ def _index_definitions(
 ) -> list[sql.Composed]:
     mappings = catalog.mappings_of(table)
     tenancies = dict.fromkeys(mapping.tenancy.column for mapping in mappings if mapping.tenancy.column is not None)
-    ordered_by = sql.Identifier(next(iter(tenancies), mappings[0].identity[0]))
     definitions = [
         sql.SQL("({}) where {}").format(
-            ordered_by, _without_alias(dirty_condition(catalog.mappings_of(table), columns))
+            sql.Identifier(turns_by(mappings)), _without_alias(dirty_condition(mappings, columns))
         )
     ]
     definitions += [
@@ -260,7 +272,7 @@ def _trigger_steps(
         object_id = f"triggers {table}"
         if installed.get(object_id) == capture.fingerprint:
             continue
-        statements: list[sql.Composable] = [_drop_other_triggers(table, capture)]
+        statements: list[sql.Composed] = [_drop_other_triggers(table, capture)]
         for trigger in capture.triggers:
             always = sql.SQL("alter table {} enable always trigger {}").format(
                 table_name(table), sql.Identifier(trigger.name)
@@ -296,13 +308,33 @@ def _abandoned(connection: psycopg.Connection, catalog: Catalog, installed: dict
     return steps
 
 
+def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Step]:
+    """Nothing waits for a mapping that is gone; its epochs stay, so that one that returns is delivered anew."""
+    kept = {_mapping_id(mapping) for mapping in catalog.mappings}
+    steps: list[Step] = []
+    for object_id in installed:
+        if not object_id.startswith("mapping ") or object_id in kept:
+            continue
+        names = {"mapping": sql.Literal(object_id.removeprefix("mapping ")), "object": sql.Literal(object_id)}
+        statements = (
+            "update dbsync.pending set wanted = reached where mapping_id = {mapping}",
+            "delete from dbsync.touch where split_part(dependant_id, '.', 1) = {mapping}",
+            "delete from dbsync.tombstone where mapping_id = {mapping}",
+            "delete from dbsync.placement where mapping_id = {mapping}",
+            "delete from dbsync.installed where object_id = {object}",
+        )
+        steps.append(Step(f"{object_id}, no longer there", tuple(sql.SQL(text).format(**names) for text in statements)))
+    return steps
+
+
 def _register_tenancies(catalog: Catalog) -> sql.Composed:
     pairs = (
         sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source)) for entry in catalog.tenancy.columns
     )
     return sql.SQL(
         "insert into {tenancy} as known (tenancy_id, columns) "
-        "select {id}, jsonb_build_object({pairs}) from {table} as source "
+        # Whoever deletes or moves one meanwhile waits for this, and then finds it registered.
+        "select {id}, jsonb_build_object({pairs}) from {table} as source for share "
         "on conflict (tenancy_id) do nothing"
     ).format(
         tenancy=ours("tenancy"),
@@ -318,26 +350,35 @@ def _register_clickhouse() -> sql.Composed:
     )
 
 
-def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tuple[sql.Composable, ...]:
-    """Make every tenancy pending for a mapping that is new or delivers something else than before."""
-    statements: list[sql.Composable] = []
-    if mapping.has_placement and not known:
+def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tuple[sql.Composed, ...]:
+    """Make every tenancy pending for a mapping that is new or delivers something else than before.
+
+    Rows that another system never numbered, or left unmarked, wait for the sequencer; so do all of a mapping whose
+    rows are placed, since where they belong may have changed with it.
+    """
+    statements: list[sql.Composed] = []
+    if mapping.has_placement or not known:
         statements.append(
-            sql.SQL("update {table} as source set {dirty} = true where not {is_dirty} and {filter}").format(
+            sql.SQL("update {table} as source set {dirty} = true where {is_dirty} is not true and {unseen}").format(
                 table=table_name(mapping.source),
                 dirty=sql.Identifier(columns.dirty),
                 is_dirty=column(columns.dirty),
-                filter=row_filter(mapping),
+                unseen=row_filter(mapping)
+                if mapping.has_placement
+                else sql.SQL("{} is null").format(column(columns.sequence)),
             )
         )
     statements.append(
         sql.SQL(
             "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted) "
-            "select t.tenancy_id, {mapping}, d.destination_id, greatest(s.last_sequence_id, 1) "
+            "select t.tenancy_id, {mapping}, d.destination_id, s.last_sequence_id "
             "from {tenancy} t join {destination} d on d.tenancy_id is null or d.tenancy_id = t.tenancy_id "
             "cross join {sequencer} s where t.deleted_at is null "
+            # The same order as everyone else who changes several of these rows.
+            "order by d.destination_id, t.tenancy_id "
             "on conflict (destination_id, tenancy_id, mapping_id) do update set wanted = excluded.wanted, "
-            "reached = 0, epoch = known.epoch + 1, pending_since = clock_timestamp(), next_attempt_at = '-infinity'"
+            "reached = 0, epoch = known.epoch + 1, lease_worker = null, lease_until = null, "
+            "pending_since = clock_timestamp(), next_attempt_at = '-infinity'"
         ).format(
             pending=ours("pending"),
             mapping=sql.Literal(mapping.mapping_id),

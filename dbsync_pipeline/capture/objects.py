@@ -24,21 +24,22 @@ create table if not exists dbsync.sequencer (
 );
 insert into dbsync.sequencer default values on conflict do nothing;
 
--- The tenancies there are, and those whose rows still have to leave the destinations.
+-- The tenancies there are, and those whose rows still have to leave the destinations. `former` holds every other value
+-- `columns` ever had: what a destination may still keep under it is gone.
 create table if not exists dbsync.tenancy (
     tenancy_id {tenancy_type} primary key,
     columns jsonb not null,
+    former jsonb not null default '[]',
     created_at timestamptz not null default clock_timestamp(),
     deleted_at timestamptz
 );
 
--- A row that is gone, or left its mapping or tenancy; `tenancy_columns` only where they were others than now.
+-- A row that is gone, or left its mapping or tenancy.
 create table if not exists dbsync.tombstone (
     tombstone_id bigint generated always as identity primary key,
     mapping_id text not null,
     tenancy_id {tenancy_type},
     identity jsonb not null,
-    tenancy_columns jsonb,
     sequence_id bigint,
     created_at timestamptz not null default clock_timestamp()
 );
@@ -47,11 +48,13 @@ create index if not exists tombstone_unnumbered
 create index if not exists tombstone_numbered
     on dbsync.tombstone (tenancy_id, mapping_id, sequence_id) where sequence_id is not null;
 
--- A change of a table that feeds a mapping: `match` says which of the mapping's rows to send again.
+-- A change of a table that feeds a mapping: `match` says which of the mapping's rows to send again, `upto` which of
+-- them have not been: those with no higher id. The sequencer sets it when it has to come back for more of them.
 create table if not exists dbsync.touch (
     touch_id bigint generated always as identity primary key,
     dependant_id text not null,
-    match jsonb not null
+    match jsonb not null,
+    upto bigint
 );
 create index if not exists touch_waiting on dbsync.touch (dependant_id, touch_id);
 
@@ -73,7 +76,8 @@ create table if not exists dbsync.destination (
     enabled boolean not null default true
 );
 
--- What has to be delivered: everything with wanted > reached. A claim is a lease; `epoch` grows when a resync is asked.
+-- What has to be delivered: everything with wanted > reached. A claim is a lease; `claims` counts all there ever were.
+-- `epoch` grows when a resync is asked, which also ends the lease.
 create table if not exists dbsync.pending (
     tenancy_id {tenancy_type} not null,
     mapping_id text not null,
@@ -85,6 +89,7 @@ create table if not exists dbsync.pending (
     lease_worker integer,
     lease_until timestamptz,
     attempts integer not null default 0,
+    claims bigint not null default 0,
     next_attempt_at timestamptz not null default '-infinity',
     last_error text,
     paused boolean not null default false,

@@ -11,21 +11,24 @@ change feeds. They take no lock on any other row, so that they can neither block
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import Feed, entomb_tenancy, join_feeds, touch_tenancy
+from dbsync_pipeline.mappings.dependants import Feed, join_feeds, touch_tenancy
 from dbsync_pipeline.mappings.relation import (
     SEQUENCER_SETTING,
+    TRIGGER_SEARCH_PATH,
     column,
     identity_object,
     joined,
     ours,
     row_filter,
     same_columns,
+    shortened,
     table_name,
 )
 from dbsync_pipeline.mappings.schema import SourceTable
@@ -34,7 +37,11 @@ from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
 _OLD_ROWS = sql.Identifier("old_rows")
 _NEW_ROWS = sql.Identifier("new_rows")
 _IDENTIFIER_BYTES = 63
-_BODY_OPTIONS = sql.SQL("security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'")
+# What a key's JSON looks like must not depend on the session that writes it.
+_BODY_OPTIONS = sql.SQL(
+    f"security definer set search_path = {TRIGGER_SEARCH_PATH} set timezone = 'UTC' set bytea_output = 'hex' "
+    "set extra_float_digits = 1 set intervalstyle = 'iso_8601'"
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,13 @@ class _Generator:
     def _after_insert(self) -> Trigger:
         statements = [_touch(feed, _NEW_ROWS) for feed in self.feeds]
         if self.is_tenancy_table:
-            statements += [self._register(sql.SQL("{} as source").format(_NEW_ROWS)), *self._touch_new_tenancies()]
+            statements += [
+                self._register(sql.SQL("{} as source").format(_NEW_ROWS)),
+                # Rows may be there before their tenancy, or outlive it; they are sent when it comes (back).
+                sql.SQL("for fresh in select * from new_rows loop {} end loop;").format(
+                    joined(self._touch_tenancy("fresh"), " ")
+                ),
+            ]
         return self._trigger(
             "insert",
             "after insert",
@@ -144,7 +157,7 @@ class _Generator:
         statements: list[sql.Composable] = [_entomb(mapping, rows) for mapping in self.mappings]
         statements += [_touch(feed, rows) for feed in self.feeds]
         if self.is_tenancy_table:
-            leaving = joined([*self._evict("gone"), self._unregister("gone")], " ")
+            leaving = joined([self._unregister("gone"), *self._touch_tenancy("gone")], " ")
             statements.append(
                 sql.SQL("for gone in select * from {rows} loop {leaving} end loop;").format(rows=rows, leaving=leaving)
             )
@@ -169,57 +182,35 @@ class _Generator:
             same=same_columns(mapping.identity, SOURCE, "old"),
         )
 
-    def _tenancy_columns(self, record: str) -> sql.Composed:
+    def _register(self, rows: sql.Composable) -> sql.Composed:
         pairs = (
-            sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source, record))
+            sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source))
             for entry in self.catalog.tenancy.columns
         )
-        return sql.SQL("jsonb_build_object({})").format(joined(pairs))
-
-    def _register(self, rows: sql.Composable) -> sql.Composed:
         return sql.SQL(
-            "insert into {tenancy} (tenancy_id, columns) select {id}, {columns} from {rows} "
-            "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null;"
+            "insert into {tenancy} as known (tenancy_id, columns) select {id}, jsonb_build_object({columns}) from {rows} "
+            "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, "
+            "former = known.former || case when known.columns <> excluded.columns "
+            "and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else '[]' end;"
         ).format(
             tenancy=ours("tenancy"),
             id=column(self.catalog.tenancy.id),
-            columns=self._tenancy_columns(SOURCE),
+            columns=joined(pairs),
             rows=rows,
         )
 
-    def _touch_new_tenancies(self) -> list[sql.Composable]:
-        """Rows may be there before their tenancy, or outlive it; they are sent when it comes (back)."""
-        statements = joined(
-            (
-                sql.SQL("{};").format(touch_tenancy(mapping, column(self.catalog.tenancy.id, "fresh")))
-                for mapping in self.catalog.mappings
-            ),
-            " ",
-        )
-        return [sql.SQL("for fresh in select * from new_rows loop {} end loop;").format(statements)]
-
     def _tenancy_changed(self) -> list[sql.Composable]:
-        tenancy_id = self.catalog.tenancy.id
+        leaving = joined([self._unregister("old"), *self._touch_tenancy("old")], " ")
         return [
-            *self._evict("old"),
-            sql.SQL("if {} then {} end if;").format(_changed((tenancy_id,)), self._unregister("old")),
+            sql.SQL("if {} then {} end if;").format(_changed((self.catalog.tenancy.id,)), leaving),
             self._register(sql.SQL("(select new.*) as source")),
-            *(
-                sql.SQL("{};").format(touch_tenancy(mapping, column(tenancy_id, "new")))
-                for mapping in self.catalog.mappings
-            ),
+            *self._touch_tenancy("new"),
         ]
 
-    def _evict(self, record: str) -> list[sql.Composable]:
-        """Everything delivered for a tenancy leaves the place its old columns gave it."""
+    def _touch_tenancy(self, record: str) -> list[sql.Composable]:
+        """Every row of the tenancy is sent again: to where it belongs now, and as gone to everywhere else."""
         tenancy_id = column(self.catalog.tenancy.id, record)
-        columns = self._tenancy_columns(record)
-        return [
-            sql.SQL("update {} set tenancy_columns = {} where tenancy_id = {} and tenancy_columns is null;").format(
-                ours("tombstone"), columns, tenancy_id
-            ),
-            *(sql.SQL("{};").format(entomb_tenancy(mapping, tenancy_id, columns)) for mapping in self.catalog.mappings),
-        ]
+        return [sql.SQL("{};").format(touch_tenancy(mapping, tenancy_id)) for mapping in self.catalog.mappings]
 
     def _unregister(self, record: str) -> sql.Composed:
         return sql.SQL("update {} set deleted_at = clock_timestamp() where tenancy_id = {};").format(
@@ -279,7 +270,7 @@ def _object_name(table: Table, event: str) -> str:
     name = f"{event}_{table}"
     if len(name.encode()) <= _IDENTIFIER_BYTES:
         return name
-    return f"{event}_{hashlib.sha256(str(table).encode()).hexdigest()[:16]}_{table.name[:30]}"
+    return f"{event}_{hashlib.sha256(str(table).encode()).hexdigest()[:16]}_{shortened(table.name, 30)}"
 
 
 def _changed(names: tuple[str, ...]) -> sql.Composed:
@@ -293,7 +284,7 @@ def _if_changed(names: tuple[str, ...], *statements: sql.Composable) -> sql.Comp
     return sql.SQL("if {} then {} end if;").format(_changed(names), joined(statements, " "))
 
 
-def _block(statements: list[sql.Composable]) -> sql.Composed:
+def _block(statements: Sequence[sql.Composable]) -> sql.Composed:
     return sql.SQL("{} return null;").format(joined(statements, " "))
 
 

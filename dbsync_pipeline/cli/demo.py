@@ -48,7 +48,7 @@ def demo(  # noqa: PLR0917 -- options, each by name
     traffic; it exits with 7 if any mapping differs from its source.
     """
     with (
-        ended_by_signal(console),
+        ended_by_signal(),
         tempfile.TemporaryDirectory(prefix="dbsync-demo-", ignore_cleanup_errors=True) as directory,
     ):
         home = Path(directory)

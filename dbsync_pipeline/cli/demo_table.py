@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
+from rich.box import SIMPLE
 from rich.live import Live
 from rich.table import Table
 
@@ -14,7 +15,7 @@ from dbsync_pipeline.demo.traffic import Traffic
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.embedded.dagster import EmbeddedDagster
 from dbsync_pipeline.errors import UnreachableError
-from dbsync_pipeline.mappings.relation import row_filter, table_name
+from dbsync_pipeline.mappings.relation import column, row_filter, table_name
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.status import MappingStatus, read_status
 from dbsync_pipeline.verify.compare import Comparison
@@ -32,9 +33,9 @@ class _Line:
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """Return the result of comparing every mapping with its source."""
-    table = Table(title="source and ClickHouse, compared", title_justify="left")
-    table.add_column("mapping")
-    for name in ("rows in source", "rows in ClickHouse", "tenancies that differ"):
+    table = Table(title="source and ClickHouse, compared", title_justify="left", box=SIMPLE)
+    table.add_column("mapping", no_wrap=True)
+    for name in ("source", "ClickHouse", "tenancies that differ"):
         table.add_column(name, justify="right")
     for entry in comparisons:
         table.add_row(
@@ -76,13 +77,19 @@ def _read(pipeline: Pipeline) -> list[_Line] | str:
 
 
 def _source_counts(pipeline: Pipeline, connection: psycopg.Connection) -> dict[str, int]:
+    # Rows that a deleted tenancy left behind in the source are none that a copy should have.
+    living = sql.SQL("join dbsync.tenancy t on t.deleted_at is null and t.tenancy_id =")
     counts = [
-        sql.SQL("select {}, count(*) from {} as source where {}").format(
-            sql.Literal(mapping.mapping_id), table_name(mapping.source), row_filter(mapping)
+        sql.SQL("select {}, count(*) from {} as source {} {} where {}").format(
+            sql.Literal(mapping.mapping_id),
+            table_name(mapping.source),
+            living,
+            column(mapping.tenancy.column or ""),
+            row_filter(mapping),
         )
         if not mapping.has_placement
-        else sql.SQL("select {0}, count(*) from dbsync.placement where mapping_id = {0}").format(
-            sql.Literal(mapping.mapping_id)
+        else sql.SQL("select {0}, count(*) from dbsync.placement p {1} p.tenancy_id where mapping_id = {0}").format(
+            sql.Literal(mapping.mapping_id), living
         )
         for mapping in pipeline.catalog.mappings
     ]
@@ -98,9 +105,10 @@ def _clickhouse_counts(pipeline: Pipeline, clickhouse: ClickHouse) -> dict[str, 
 
 
 def _live_table(lines: list[_Line] | str, transactions: int) -> Table:
-    table = Table(title=f"live: {transactions:,} transactions of the application so far", title_justify="left")
-    table.add_column("mapping")
-    for name in ("rows in source", "rows in ClickHouse", "to number", "to deliver", "lag", "failing"):
+    title = f"live: {transactions:,} transactions of the application so far"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    table.add_column("mapping", no_wrap=True)
+    for name in ("source", "ClickHouse", "pending", "lag", "failing"):
         table.add_column(name, justify="right")
     if isinstance(lines, str):
         table.caption = lines
@@ -110,8 +118,7 @@ def _live_table(lines: list[_Line] | str, transactions: int) -> Table:
             line.status.mapping_id,
             f"{line.source_rows:,}",
             f"{line.clickhouse_rows:,}",
-            f"{line.status.waiting_for_sequencer:,}",
-            f"{line.status.waiting_for_delivery:,}",
+            f"{line.status.waiting_for_sequencer + line.status.waiting_for_delivery:,}",
             f"{line.status.lag_seconds:.1f} s",
             f"{line.status.failing_tenancies:,}",
             style="red" if line.status.failing_tenancies else None,

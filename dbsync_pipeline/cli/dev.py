@@ -36,7 +36,7 @@ def dev(
     home = home.absolute()
     own_source, own_clickhouse = (name not in os.environ for name in _DATABASE_VARIABLES)
     with (
-        ended_by_signal(console),
+        ended_by_signal(),
         embedded_services(home, postgres=own_source, clickhouse=own_clickhouse) as services,
     ):
         pipeline = Pipeline(_settings(services))

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
+from dbsync_pipeline.cli.output import console, errors
 from dbsync_pipeline.defs.instance import write_dagster_home
 from dbsync_pipeline.embedded.dagster import EmbeddedDagster
 from dbsync_pipeline.settings import Settings
@@ -46,17 +45,18 @@ def local_dagster(home: Path, settings: Settings, port: int | None) -> Generator
 
 
 @contextmanager
-def ended_by_signal(console: Console) -> Generator[None]:
+def ended_by_signal() -> Generator[None]:
     """Let Ctrl-C and SIGTERM end the context quietly; while things are being stopped, further ones are ignored."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
-        console.print("\nStopping …")
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, previous)
+        console.print("Stopped.")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    errors.print("Stopping what was started ...")
     raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.syntax import Syntax
 from rich.table import Table
 
@@ -21,9 +22,9 @@ mapping_commands = typer.Typer(help="List, show and validate mappings.", no_args
 def list_mappings() -> None:
     """List the mappings in use, with their source tables and keys."""
     catalog = load_catalog(load_mapping_directories())
-    table = Table()
-    for name in ("mapping", "source", "also reads", "key", "columns", "description"):
-        table.add_column(name)
+    table = Table(box=SIMPLE)
+    for name in ("mapping", "source", "also reads", "key"):
+        table.add_column(name, overflow="fold")
     for mapping in catalog.mappings:
         joined = ", ".join(str(join.table) for join in mapping.joins)
         table.add_row(
@@ -31,8 +32,6 @@ def list_mappings() -> None:
             str(mapping.source),
             joined,
             ", ".join(mapping.key),
-            str(len(mapping.columns)),
-            mapping.description,
         )
     console.print(table)
 
@@ -44,7 +43,7 @@ def show_mapping(mapping: Annotated[str, typer.Argument(help="Id of the mapping.
     found = catalog.mapping(mapping)
     console.print(f"[bold]{found.mapping_id}[/]: {found.description}")
     console.print(f"file: {catalog.files[found.mapping_id]}", soft_wrap=True)
-    table = Table()
+    table = Table(box=SIMPLE)
     for name in ("column", "ClickHouse", "Postgres", "value"):
         table.add_column(name)
     for column in found.columns:

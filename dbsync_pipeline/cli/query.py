@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from dbsync_pipeline.cli.output import console
@@ -25,7 +26,7 @@ def query(
             columns, rows = query_all(clickhouse, statement)
         else:
             columns, rows = query_tenancy(clickhouse, pipeline.catalog, names, statement, tenancy)
-    table = Table(*columns)
+    table = Table(*columns, box=SIMPLE)
     for row in rows:
         table.add_row(*("NULL" if value is None else str(value).replace("[", "\\[") for value in row))
     console.print(table)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from dbsync_pipeline.cli.output import console
@@ -31,9 +32,9 @@ def status(
 
 
 def _table(found: list[MappingStatus]) -> Table:
-    table = Table(title="mappings", title_justify="left")
-    table.add_column("mapping")
-    table.add_column("destination")
+    table = Table(box=SIMPLE)
+    table.add_column("mapping", no_wrap=True)
+    table.add_column("destination", no_wrap=True)
     for name in ("to number", "to deliver", "tenancies", "lag", "failing", "paused"):
         table.add_column(name, justify="right")
     for entry in found:

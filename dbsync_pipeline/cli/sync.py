@@ -62,7 +62,7 @@ def _number(sequencer: Sequencer, progress: Progress, task: TaskID) -> None:
         progress.advance(task, result.rows)
         if result.errors:
             raise BadRowError("; ".join(f"numbering {table}: {what}" for table, what in result.errors.items()))
-        if not result.rows:
+        if not result.handled:
             return
 
 

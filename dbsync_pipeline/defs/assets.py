@@ -5,10 +5,12 @@ always. Their steady deliveries are recorded by `sync_job`.
 """
 
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
 from dbsync_pipeline.defs.catch_up import catch_up
+from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_spec, source_spec, view_spec
 from dbsync_pipeline.defs.work import beside, failure_of, visible_failures
 from dbsync_pipeline.destinations.base import Pair
@@ -28,22 +30,22 @@ def build_assets(catalog: Catalog, names: ClickHouseNames) -> list[dg.AssetsDefi
 
 def _clickhouse_asset(spec: dg.AssetSpec, mapping_id: str) -> dg.AssetsDefinition:
     @dg.multi_asset(specs=[spec], name=f"clickhouse_{mapping_id}", backfill_policy=dg.BackfillPolicy.single_run())
-    def materialize(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-        return _materialize(context, pipeline, spec.key, mapping_id)
+    def materialize(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[Any]:
+        return _materialize(context, databases.pipeline(), spec.key, mapping_id)
 
     return materialize
 
 
 def _materialize(
     context: dg.AssetExecutionContext, pipeline: Pipeline, key: dg.AssetKey, mapping_id: str
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Bring the run's partitions up to date.
 
     Raises:
         Failure: some of them could not be; the others are recorded as materialized all the same.
     """
     tenancies = list(context.partition_keys)
-    context.log.info(f"Bringing {len(tenancies)} tenancies of {mapping_id} up to date.")
+    context.log.info("Bringing %d tenancies of %s up to date.", len(tenancies), mapping_id)
     with visible_failures():
         outcome = beside(
             lambda stop: catch_up(pipeline, mapping_id, tenancies, stop=stop),

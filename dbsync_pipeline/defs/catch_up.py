@@ -91,7 +91,7 @@ def _number(pipeline: Pipeline, table: str, stop: Event, deadline: float, clock:
             if table in result.errors:
                 raise DbsyncError(f"rows of {table} cannot be numbered: {result.errors[table]}")
             # A pass that has filled no batch has left nothing behind, whatever has come in since.
-            if not result.locked_out and result.rows < pipeline.settings.sequencer_batch_size:
+            if not result.locked_out and not result.filled:
                 return
             if result.locked_out:
                 stop.wait(_PAUSE_SECONDS)

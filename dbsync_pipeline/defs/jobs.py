@@ -13,8 +13,8 @@ import dagster as dg
 from dbsync_pipeline.defs import liveness
 from dbsync_pipeline.defs.ledger import Ledger
 from dbsync_pipeline.defs.partitions import TENANCIES
+from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import beside, failure_of, through_outages, visible_failures
-from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import PassResult
 from dbsync_pipeline.settings import Settings
 
@@ -32,8 +32,9 @@ _MARGIN_SECONDS = 300.0
 
 
 @dg.op(description="Numbers changes as they come: tombstones, rows, and the rows of other tables that they feed.")
-def sequencer(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+def sequencer(context: dg.OpExecutionContext, databases: Databases) -> None:
     """Run sequencer passes until the time is up or nothing has come for a while."""
+    pipeline = databases.pipeline()
     settings = pipeline.settings
     tally = _Tally()
     started = time.monotonic()
@@ -67,8 +68,9 @@ def sequencer(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipelin
 
 
 @dg.op(description="Delivers what is pending, of all tenancies, and records how far each table of each has come.")
-def sync(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+def sync(context: dg.OpExecutionContext, databases: Databases) -> None:
     """Run sync cycles until the time is up or nothing has come for a while."""
+    pipeline = databases.pipeline()
     settings = pipeline.settings
     ledger = Ledger()
     outages: list[str] = []
@@ -114,12 +116,16 @@ def build_jobs(settings: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
     """Return the jobs, bounded in time as the settings say."""
     longest = settings.run_seconds + _MARGIN_SECONDS
 
-    @dg.job(name=SEQUENCER_JOB, executor_def=dg.in_process_executor, tags=_tags("sequencer", longest))
+    @dg.job(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
+        name=SEQUENCER_JOB, executor_def=dg.in_process_executor, tags=_tags("sequencer", longest)
+    )
     def sequencer_job() -> None:
         """Gives every change its place in the one order."""
         sequencer()
 
-    @dg.job(name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags("sync", longest + _RECORDING_SECONDS))
+    @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
+        name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags("sync", longest + _RECORDING_SECONDS)
+    )
     def sync_job() -> None:
         """Brings every pending tenancy up to date in ClickHouse."""
         sync()

@@ -1,7 +1,6 @@
 """Where the databases are, as Dagster configures it.
 
-The resource opens nothing itself and decides nothing: what an op or a sensor gets is the plain `Pipeline` of which the
-command line makes the same use.
+The resource decides nothing: what an op or a sensor gets from it is the plain `Pipeline` that the command line uses.
 """
 
 from functools import cache
@@ -13,14 +12,14 @@ from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
 
 
-class Databases(dg.ConfigurableResourceFactory[Pipeline]):
+class Databases(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument] -- it hands out itself
     """The source and the destination; everything else comes from the other `DBSYNC_*` variables."""
 
     source_url: str = Field(repr=False, description="The application's Postgres, as a URL or libpq string.")
     clickhouse_url: str = Field(repr=False, description="ClickHouse's HTTP interface.")
 
-    def create_resource(self, context: dg.InitResourceContext) -> Pipeline:  # noqa: ARG002 -- Dagster's signature
-        """Return the deployment.
+    def pipeline(self) -> Pipeline:
+        """Return the deployment on these databases.
 
         Raises:
             SettingsError: another variable is unusable.

@@ -14,6 +14,7 @@ from dbsync_pipeline.capture.install import require_installed
 from dbsync_pipeline.defs import liveness, partitions
 from dbsync_pipeline.defs.jobs import SEQUENCER_JOB, SYNC_JOB
 from dbsync_pipeline.defs.partitions import TENANCIES
+from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pending.queue import waiting
@@ -23,16 +24,16 @@ _SECONDS_BETWEEN_TICKS = 1
 """Less than Dagster's own 5 s, so that no round of its daemon is left out."""
 
 
-@dg.sensor(
+@dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
     name="tenancy_sensor",
     minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds and removes partition keys as tenancies come and go.",
 )
-def tenancy_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+def tenancy_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
     """Compare one page of tenancies and keys, and ask for the difference."""
 
-    def tick(connection: psycopg.Connection) -> dg.SensorResult:
+    def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
         name = TENANCIES.name
         assert name is not None
@@ -50,20 +51,20 @@ def tenancy_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
             cursor=turn.next.model_dump_json(),
         )
 
-    return _on_source(pipeline, tick)
+    return _on_source(databases, tick)
 
 
-@dg.sensor(
+@dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
     name="sequencer_sensor",
     job_name=SEQUENCER_JOB,
     minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts the sequencer when changes wait for their numbers.",
 )
-def sequencer_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+def sequencer_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
     """Start a run unless nothing waits, numbering is paused, or a run is alive."""
 
-    def tick(connection: psycopg.Connection) -> dg.SensorResult:
+    def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         with pipeline.sequencer() as sequencer:
             tables = sequencer.waiting()
         if tables is None:
@@ -72,20 +73,20 @@ def sequencer_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceP
             return dg.SensorResult(skip_reason="Every change has its number.", cursor=context.cursor)
         return _start_unless_under_way(context, connection, SEQUENCER_JOB)
 
-    return _on_source(pipeline, tick)
+    return _on_source(databases, tick)
 
 
-@dg.sensor(
+@dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
     name="sync_sensor",
     job_name=SYNC_JOB,
     minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts a delivery run when changes wait to be delivered.",
 )
-def sync_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
     """Start a run unless nothing is due, ClickHouse does not answer, or a run is alive."""
 
-    def tick(connection: psycopg.Connection) -> dg.SensorResult:
+    def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
         queue = waiting(connection, CLICKHOUSE)
         if not queue.due:
@@ -94,13 +95,16 @@ def sync_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[
         with pipeline.clickhouse():
             return _start_unless_under_way(context, connection, SYNC_JOB)
 
-    return _on_source(pipeline, tick)
+    return _on_source(databases, tick)
 
 
-def _on_source(pipeline: Pipeline, tick: Callable[[psycopg.Connection], dg.SensorResult]) -> dg.SensorResult:
+def _on_source(
+    databases: Databases, tick: Callable[[Pipeline, psycopg.Connection], dg.SensorResult]
+) -> dg.SensorResult:
     try:
+        pipeline = databases.pipeline()
         with pipeline.source("sensor") as connection:
-            return tick(connection)
+            return tick(pipeline, connection)
     except DbsyncError as error:
         return dg.SensorResult(skip_reason=error.what)
 

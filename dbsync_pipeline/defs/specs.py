@@ -18,7 +18,7 @@ from dbsync_pipeline.destinations.clickhouse.tables import (
     readable_columns,
 )
 from dbsync_pipeline.mappings import expressions
-from dbsync_pipeline.mappings.catalog import TENANCY_FILE, Catalog
+from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SOURCE, Join, SyncMapping, Table
 
 _OWNERS = ["team:data-platform"]
@@ -68,7 +68,9 @@ def source_spec(catalog: Catalog, table: Table) -> dg.AssetSpec:
 
 def clickhouse_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) -> dg.AssetSpec:
     """Describe a mapping's table in ClickHouse, a partition for each tenancy."""
-    file = dg.LocalFileCodeReference(str(catalog.files[mapping.mapping_id]), line_number=1, label=mapping.mapping_id)
+    file = dg.LocalFileCodeReference(
+        file_path=str(catalog.files[mapping.mapping_id]), line_number=1, label=mapping.mapping_id
+    )
     return dg.AssetSpec(
         clickhouse_key(mapping.mapping_id),
         deps=[source_key(table) for table in _tables(catalog, mapping)],
@@ -82,8 +84,8 @@ def clickhouse_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNam
         metadata={
             "dagster/table_name": f"{names.internal}.{mapping.mapping_id}",
             "dagster/column_schema": _schema(columns(catalog, mapping)),
-            "dagster/column_lineage": dg.TableColumnLineage(_lineage(catalog, mapping)),
-            "dagster/code_references": dg.CodeReferencesMetadataValue([file]),
+            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=_lineage(catalog, mapping)),
+            "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[file]),
         },
     )
 
@@ -104,7 +106,7 @@ def view_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) ->
         metadata={
             "dagster/table_name": f"{names.database}.{mapping.mapping_id}",
             "dagster/column_schema": _schema(shown),
-            "dagster/column_lineage": dg.TableColumnLineage(lineage),
+            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=lineage),
         },
     )
 

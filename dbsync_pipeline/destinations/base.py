@@ -58,7 +58,7 @@ class Checkpoint:
 class Slice:
     """What of a pair is to be delivered: sequence ids above `after`, up to and including `upto`.
 
-    `first` says that nothing of the pair can have arrived yet.
+    `first` says that no older version of any row of the pair has arrived or is on its way: tombstones are left out.
     """
 
     pair: Pair
@@ -92,14 +92,6 @@ class Destination(ABC):
         Raises:
             UnreachableError: the destination does not answer.
             NotInstalledError: it has no checkpoint table.
-        """
-
-    @abstractmethod
-    def begin(self, slices: Iterable[Slice]) -> None:
-        """Record checkpoints of 0 for pairs that have none, durably, before any of their rows is sent.
-
-        Tombstones are left out of a pair's very first load, which is right only as long as no row of it may have
-        arrived; this is what tells a first load from a first load that was interrupted.
         """
 
     @abstractmethod

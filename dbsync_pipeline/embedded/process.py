@@ -162,13 +162,13 @@ class TiedProcess:
         return EmbeddedServiceError(f"{self._name} {what}: {' | '.join(lines)}", f"The whole log is in {self._log}.")
 
     def stop(self, timeout_seconds: float) -> None:
-        """Ask the child to stop and wait until it has; past the timeout it is killed."""
+        """Ask the child to stop and wait until it has; past the timeout it is killed, with all of its group."""
         with suppress(BrokenPipeError):
             self._owner_end.close()
         try:
             self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._release()
 
     def kill(self) -> None:

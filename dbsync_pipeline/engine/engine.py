@@ -156,7 +156,6 @@ class Engine:
                     # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
                     deliveries += _failed(mapping, of_mapping, error)
             chunks = _smallest_first(chunks, self._chunk_rows)
-            self._destination.begin(chunk.slice for chunk in chunks if chunk.slice.first)
             delivered: list[Slice] = []
             for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice):
                 for chunk, delivery in self._deliver(mapping, of_mapping, snapshot):
@@ -176,11 +175,12 @@ class Engine:
 
     def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> list[Slice]:
         checkpoints = self._destination.checkpoints(epochs)
+        fresh = snapshot.claimed_once(self._destination.destination_id, epochs.keys() - checkpoints.keys())
         slices: list[Slice] = []
         for pair, epoch in epochs.items():
             checkpoint = checkpoints.get(pair)
             after = checkpoint.sequence_id if checkpoint is not None and checkpoint.epoch == epoch else 0
-            slices.append(Slice(pair, epoch, after, snapshot.complete_up_to, first=checkpoint is None))
+            slices.append(Slice(pair, epoch, after, snapshot.complete_up_to, first=pair in fresh))
         return slices
 
     def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:

@@ -45,7 +45,11 @@ class Extraction:
         small ones share one that probes indexes.
         """
         slices = [entry for group in groups for entry in group]
-        parts = [*(self.live_rows(projection, group) for group in groups), self.tombstones(projection, slices)]
+        parts = [
+            *(self.live_rows(projection, group) for group in groups),
+            self.tombstones(projection, slices),
+            self._left_places(projection, slices),
+        ]
         return sql.SQL("copy ({rows}) to stdout ({format})").format(
             rows=joined(parts, " union all "), format=expression(copy_format)
         )
@@ -125,14 +129,15 @@ class Extraction:
         )
 
     def tombstones(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
-        """Return the SELECT of the rows that are gone; a very first load leaves them out."""
+        """Return the SELECT of the rows that are gone, wherever they may have been; a first load leaves them out."""
         return sql.SQL(
             "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
+            "cross join lateral ("
+            "select known.tenancy_id, jsonb_array_elements(known.former || known.columns) as columns) as tenancy "
             "join {tombstone} as t on t.mapping_id = {mapping} and t.tenancy_id = slice.tenancy_id "
             "and t.sequence_id > slice.after and t.sequence_id <= slice.upto "
             "cross join lateral (select t.sequence_id) as row_number "
-            "cross join lateral (select known.tenancy_id, coalesce(t.tenancy_columns, known.columns) as columns) "
-            "as tenancy cross join {source} where not slice.first"
+            "cross join {source} where not slice.first"
         ).format(
             values=joined(expression(entry.tombstone) for entry in projection),
             slices=self._slices(slices),
@@ -140,6 +145,28 @@ class Extraction:
             tombstone=ours("tombstone"),
             mapping=sql.Literal(self.mapping.mapping_id),
             source=rebuilt_row(self.mapping.source, sql.SQL("t.identity"), SOURCE),
+        )
+
+    def _left_places(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
+        """Rows that exist are gone from where their tenancy was before, and from everywhere once it is deleted.
+
+        `offset 0` keeps the planner from reading any row before it knows of a tenancy that has such a place.
+        """
+        return sql.SQL(
+            "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
+            "cross join lateral (select known.tenancy_id, place.columns from jsonb_array_elements("
+            "known.former || known.columns) as place (columns) "
+            "where known.deleted_at is not null or place.columns <> known.columns) as tenancy "
+            "cross join lateral (select source.*, {sequence} as sequence_id from (select) as here {rows} "
+            "where {filter} offset 0) as source "
+            "cross join lateral (select source.sequence_id) as row_number where not slice.first"
+        ).format(
+            values=joined(expression(entry.tombstone) for entry in projection),
+            slices=self._slices(slices),
+            tenancies=ours("tenancy"),
+            rows=self._numbered_rows(),
+            sequence=column(self._columns.sequence),
+            filter=row_filter(self.mapping),
         )
 
     def _slices(self, slices: Sequence[Slice]) -> sql.Composed:

@@ -1,12 +1,14 @@
 """A frozen view of the source, and how far the order is complete in it."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
+from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.errors import NotInstalledError
 
 _BLOCK_BYTES = 1 << 20
@@ -22,6 +24,22 @@ class Snapshot:
 
     connection: psycopg.Connection
     complete_up_to: int
+
+    def claimed_once(self, destination_id: str, pairs: Collection[Pair]) -> set[Pair]:
+        """Return the pairs that nobody but the worker now asking had ever claimed when the view was taken.
+
+        Whoever claims such a pair later sees a later view, so no row that is already gone in this one is on its way.
+        """
+        if not pairs:
+            return set()
+        rows = Jsonb([{"tenancy_id": str(pair.tenancy_id), "mapping_id": pair.mapping_id} for pair in pairs])
+        found = self.connection.execute(
+            "select p.tenancy_id, p.mapping_id from dbsync.pending p "
+            "join jsonb_populate_recordset(null::dbsync.pending, %s) as asked using (tenancy_id, mapping_id) "
+            "where p.destination_id = %s and p.claims = 1",
+            [rows, destination_id],
+        )
+        return {Pair(tenancy_id, mapping_id) for tenancy_id, mapping_id in found}
 
     def copy(self, statement: sql.Composed) -> Iterator[bytes]:
         """Run a COPY TO STDOUT and yield its output in blocks of whole rows, about a megabyte each."""

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.relation import column, expression, joined, ours, table_name
+from dbsync_pipeline.mappings.relation import SCHEMA, column, expression, joined, ours
 from dbsync_pipeline.mappings.spec import SyncMapping, Table
+
+PLACEMENT = Table(schema_name=SCHEMA, name="placement")
+"""Where rows of mappings with a placement were last delivered to."""
 
 _TENANCY = "tenancy"
 
@@ -75,11 +78,11 @@ def join_feeds(catalog: Catalog) -> tuple[Feed, ...]:
 
 
 def tenancy_feed(mapping: SyncMapping) -> Feed:
-    """Return the feed of the tenancy table; its touches carry identifying columns of the mapping's own table."""
-    names = mapping.identity if mapping.tenancy.column is None else (mapping.tenancy.column,)
-    return Feed(
-        f"{mapping.mapping_id}.@{_TENANCY}", mapping, mapping.source, {name: f'source."{name}"' for name in names}
-    )
+    """Return the feed of the tenancy table; its touches carry the tenancy, in the mapping's own rows or placements."""
+    dependant_id = f"{mapping.mapping_id}.@{_TENANCY}"
+    if mapping.tenancy.column is None:
+        return Feed(dependant_id, mapping, PLACEMENT, {"tenancy_id": 'placement."tenancy_id"'})
+    return Feed(dependant_id, mapping, mapping.source, {mapping.tenancy.column: f'source."{mapping.tenancy.column}"'})
 
 
 def feeds_of(catalog: Catalog, mapping: SyncMapping) -> tuple[Feed, ...]:
@@ -90,46 +93,11 @@ def feeds_of(catalog: Catalog, mapping: SyncMapping) -> tuple[Feed, ...]:
 def touch_tenancy(mapping: SyncMapping, tenancy_id: sql.Composable) -> sql.Composed:
     """Return the statement that sends every row of one tenancy again."""
     feed = tenancy_feed(mapping)
-    if mapping.tenancy.column is None:
-        return sql.SQL(
-            "insert into {touch} (dependant_id, match) select {dependant}, identity from {placement} "
-            "where mapping_id = {mapping} and tenancy_id = {tenancy}"
-        ).format(
-            touch=ours("touch"),
-            placement=ours("placement"),
-            dependant=sql.Literal(feed.dependant_id),
-            mapping=sql.Literal(mapping.mapping_id),
-            tenancy=tenancy_id,
-        )
     return sql.SQL(
-        "insert into {touch} (dependant_id, match) values ({dependant}, jsonb_build_object({column}, {tenancy}))"
+        "insert into {touch} (dependant_id, match) values ({dependant}, jsonb_build_object({columns}, {tenancy}))"
     ).format(
         touch=ours("touch"),
         dependant=sql.Literal(feed.dependant_id),
-        column=sql.Literal(mapping.tenancy.column),
+        columns=joined(sql.Literal(name) for name in feed.match),
         tenancy=tenancy_id,
-    )
-
-
-def entomb_tenancy(mapping: SyncMapping, tenancy_id: sql.Composable, tenancy_columns: sql.Composable) -> sql.Composed:
-    """Return the statement that writes a tombstone for every row of one tenancy, under the given tenancy columns."""
-    from_placement = sql.SQL("select identity from {} where mapping_id = {} and tenancy_id = {}").format(
-        ours("placement"), sql.Literal(mapping.mapping_id), tenancy_id
-    )
-    if mapping.has_placement:
-        identities = from_placement
-    else:
-        pairs = (sql.SQL("{}, {}").format(sql.Literal(name), column(name)) for name in mapping.identity)
-        identities = sql.SQL("select jsonb_build_object({}) as identity from {} as source where {} = {}").format(
-            joined(pairs), table_name(mapping.source), column(mapping.tenancy.column or ""), tenancy_id
-        )
-    return sql.SQL(
-        "insert into {tombstone} (mapping_id, tenancy_id, identity, tenancy_columns) "
-        "select {mapping}, {tenancy}, rows.identity, {columns} from ({identities}) as rows"
-    ).format(
-        tombstone=ours("tombstone"),
-        mapping=sql.Literal(mapping.mapping_id),
-        tenancy=tenancy_id,
-        columns=tenancy_columns,
-        identities=identities,
     )

@@ -4,7 +4,7 @@ Expressions of a mapping are written over the alias `source`; every fragment kee
 serves a table, a trigger's transition table, or the record rebuilt from a tombstone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -19,6 +19,10 @@ CLICKHOUSE = "clickhouse"
 
 SEQUENCER_SETTING = "dbsync.sequencer"
 """Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""
+
+
+TRIGGER_SEARCH_PATH = "pg_catalog, pg_temp"
+"""Where the triggers look names up, so that nobody's own objects can stand in for Postgres's."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ def table_name(table: Table) -> sql.Identifier:
 def ours(name: str) -> sql.Identifier:
     """Return the quoted, qualified name of an object of ours."""
     return sql.Identifier(SCHEMA, name)
+
+
+def shortened(text: str, size: int) -> str:
+    """Return as much of a name as fits into a number of bytes, which is what Postgres counts."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def expression(text: str) -> sql.SQL:
@@ -64,6 +73,12 @@ def dirty_condition(mappings: Iterable[SyncMapping], columns: SyncColumns) -> sq
     return sql.SQL("{} and ({})").format(
         column(columns.dirty), joined((row_filter(mapping) for mapping in mappings), " or ")
     )
+
+
+def turns_by(mappings: Sequence[SyncMapping]) -> str:
+    """Return the column of a source table by which waiting rows take turns; the index of them is ordered by it."""
+    owners = (mapping.tenancy.column for mapping in mappings if mapping.tenancy.column is not None)
+    return next(owners, mappings[0].identity[0])
 
 
 def identity_object(mapping: SyncMapping) -> sql.Composed:

@@ -41,9 +41,10 @@ _IS_DUE = (
     _DUE
     + """
     limit 1
+), later as (
+    select from dbsync.pending where destination_id = %(destination)s and wanted > reached and not paused limit 1
 )
-select exists (select from due),
-    exists (select from dbsync.pending where destination_id = %(destination)s and wanted > reached and not paused)
+select exists (table due), exists (table later)
 """
 )
 
@@ -59,7 +60,8 @@ _CLAIM = (
 update dbsync.pending p set
     lease_worker = %(worker)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
-    attempts = p.attempts + 1
+    attempts = p.attempts + 1,
+    claims = p.claims + 1
 from due
 where (p.destination_id, p.tenancy_id, p.mapping_id) = (due.destination_id, due.tenancy_id, due.mapping_id)
 returning p.tenancy_id, p.mapping_id, p.wanted, p.epoch, p.attempts,
@@ -82,6 +84,8 @@ update dbsync.pending p set
 _MINE = """
 from mine
 where p.destination_id = %(destination)s and p.tenancy_id = mine.tenancy_id and p.mapping_id = mine.mapping_id
+    -- Whoever lost the lease has nothing to say: another worker has the row by now, or a resync has begun.
+    and p.lease_worker = %(worker)s
 """
 
 _COMPLETE = (
@@ -91,9 +95,7 @@ _COMPLETE = (
     -- What arrived meanwhile has waited since about now; what is left of a larger load, since before.
     pending_since = case when p.wanted > mine.reached and mine.reached < %(complete_up_to)s then p.pending_since
         else clock_timestamp() end,
-    lease_worker = case when p.lease_worker = %(worker)s then null else p.lease_worker end,
-    lease_until = case when p.lease_worker = %(worker)s then null else p.lease_until end,
-    attempts = 0, last_error = null, next_attempt_at = '-infinity'
+    lease_worker = null, lease_until = null, attempts = 0, last_error = null, next_attempt_at = '-infinity'
 """
     + _MINE
 )
@@ -107,7 +109,6 @@ _BACK_OFF = (
         least(%(retry_max)s, %(retry_base)s * power(2, least(p.attempts - 1, 30))) * (0.5 + random() / 2))
 """
     + _MINE
-    + "and p.lease_worker = %(worker)s"
 )
 
 _RETRY_NOW = """

@@ -10,9 +10,10 @@ tombstone is never numbered without the row that lives again under its identity 
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, repeat
 from threading import Event
 
 import psycopg
@@ -43,7 +44,11 @@ on conflict (destination_id, tenancy_id, mapping_id) do update set
     pending_since = case when known.wanted > known.reached then known.pending_since else clock_timestamp() end
 """
 
-_COMPLETE_UP_TO = "update dbsync.sequencer set last_sequence_id = (select last_value from dbsync.sequence_id)"
+# A sequence that never gave out an id shows the first one as its last.
+_COMPLETE_UP_TO = """
+update dbsync.sequencer
+set last_sequence_id = greatest(last_sequence_id, (select last_value from dbsync.sequence_id where is_called))
+"""
 
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -57,20 +62,40 @@ class PassResult:
 
     Attributes:
         numbered: (mapping, tenancy) pairs made pending, with the rows and tombstones numbered for each.
+        handled: rows, tombstones and touches dealt with; a pass without any has left only what is locked, or nothing.
+        filled: a batch was full, so that more may be left of what was there when the pass began.
         errors: table -> what went wrong; the other tables were visited all the same.
         paused: numbering is switched off.
         locked_out: another sequencer was at work.
     """
 
     numbered: dict[tuple[str, TenancyId], int] = field(default_factory=dict[tuple[str, TenancyId], int])
+    handled: int = 0
+    filled: bool = False
     errors: dict[str, str] = field(default_factory=dict[str, str])
     paused: bool = False
     locked_out: bool = False
 
     @property
     def rows(self) -> int:
-        """Rows and tombstones numbered."""
+        """Rows and tombstones numbered that are to be delivered."""
         return sum(self.numbered.values())
+
+
+@dataclass
+class _Tally:
+    """What the visit of one table came to."""
+
+    handled: int = 0
+    rows: Counter[tuple[str, TenancyId]] = field(default_factory=Counter[tuple[str, TenancyId]])
+    highest: dict[tuple[str, TenancyId], int] = field(default_factory=dict[tuple[str, TenancyId], int])
+
+    def note(self, mapping_id: str | None, tenancy_id: TenancyId | None, sequence_id: int | None, count: int) -> None:
+        self.handled += count
+        if mapping_id is not None and tenancy_id is not None and sequence_id is not None:
+            key = (mapping_id, tenancy_id)
+            self.rows[key] += count
+            self.highest[key] = max(self.highest.get(key, 0), sequence_id)
 
 
 class Sequencer:
@@ -84,6 +109,7 @@ class Sequencer:
         self._probe = sql.SQL("select paused, array[{}] from dbsync.sequencer").format(
             sql.SQL(", ").join(table.waiting for table in self._tables)
         )
+        self._turns: dict[Table, str | None] = {}
 
     def waiting(self) -> tuple[Table, ...] | None:
         """Return the tables that have something to number, at the cost of one query; None while that is paused."""
@@ -101,11 +127,17 @@ class Sequencer:
         return result
 
     def _waiting(self) -> list[TableStatements] | None:
-        row = self._connection.execute(self._probe).fetchone()
+        try:
+            row = self._connection.execute(self._probe).fetchone()
+        except psycopg.Error:
+            if self._connection.broken or self._connection.closed:
+                raise
+            # A table is gone or not what it was; visiting all of them shows which, and numbers the others.
+            row = self._connection.execute("select paused, null from dbsync.sequencer").fetchone()
         if row is None:
             return []
         paused, waiting = row
-        return None if paused else list(compress(self._tables, waiting))
+        return None if paused else list(compress(self._tables, waiting or repeat(True)))
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:
@@ -113,48 +145,46 @@ class Sequencer:
                 if not self._try_lock():
                     result.locked_out = True
                     return
-                numbered = self._number(table)
+                tally = self._number(table)
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
             # One table's trouble must not keep the others from being numbered.
             result.errors[str(table.table)] = DbsyncError(str(error)).what
             return
-        for key, rows in numbered.items():
+        result.handled += tally.handled
+        result.filled |= tally.handled >= table.smallest_batch
+        for key, rows in tally.rows.items():
             result.numbered[key] = result.numbered.get(key, 0) + rows
 
     def _try_lock(self) -> bool:
         row = self._connection.execute(_BEGIN).fetchone()
         return row is not None and row[0]
 
-    def _number(self, table: TableStatements) -> dict[tuple[str, TenancyId], int]:
-        highest: dict[tuple[str, TenancyId], int] = {}
-        rows: dict[tuple[str, TenancyId], int] = {}
-
-        def note(mapping_id: str, tenancy_id: TenancyId, sequence_id: int, count: int) -> None:
-            key = (mapping_id, tenancy_id)
-            highest[key] = max(highest.get(key, 0), sequence_id)
-            rows[key] = rows.get(key, 0) + count
-
+    def _number(self, table: TableStatements) -> _Tally:
+        tally = _Tally()
         places: set[str] = set()
         for statement in table.tombstones:
             for living, mapping_id, tenancy_id, sequence_id, count in self._connection.execute(statement):
                 places.update(living or ())
-                if mapping_id is not None:
-                    note(mapping_id, tenancy_id, sequence_id, count)
+                tally.note(mapping_id, tenancy_id, sequence_id, count)
         for statement in table.touches:
-            for (fed,) in self._connection.execute(statement):
+            for fed, done in self._connection.execute(statement):
                 places.update(fed or ())
-        for mapping_id, tenancy_id, sequence_id, count in self._connection.execute(table.number(sorted(places))):
-            note(mapping_id, tenancy_id, sequence_id, count)
-        if highest:
+                tally.handled += done
+        number = table.number(sorted(places), self._turns.get(table.table))
+        self._turns[table.table] = None
+        for mapping_id, tenancy_id, sequence_id, count, turn in self._connection.execute(number):
+            tally.note(mapping_id, tenancy_id, sequence_id, count)
+            self._turns[table.table] = turn
+        if tally.highest:
             changed = [
                 {"mapping_id": mapping_id, "tenancy_id": str(tenancy_id), "wanted": sequence_id}
-                for (mapping_id, tenancy_id), sequence_id in highest.items()
+                for (mapping_id, tenancy_id), sequence_id in tally.highest.items()
             ]
             self._connection.execute(_MAKE_PENDING, [Jsonb(changed)])
         self._connection.execute(_COMPLETE_UP_TO)
-        return rows
+        return tally
 
     def run(
         self,
@@ -172,7 +202,7 @@ class Sequencer:
             result = self.run_pass()
             now = clock()
             report(result)
-            if result.rows:
+            if result.handled:
                 last_work, pause = now, _SHORTEST_PAUSE_SECONDS
             elif now - last_work >= idle_seconds:
                 return
@@ -180,6 +210,6 @@ class Sequencer:
                 pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
             if now - started >= max_seconds:
                 return
-            if not result.rows or result.errors:
+            if not result.handled or result.errors:
                 # Jitter keeps two sequencers from knocking at the lock in step.
                 stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- not a secret

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import Feed, feeds_of
+from dbsync_pipeline.mappings.dependants import PLACEMENT, Feed, feeds_of
 from dbsync_pipeline.mappings.relation import (
     SyncColumns,
     column,
@@ -26,8 +26,12 @@ from dbsync_pipeline.mappings.relation import (
     row_filter,
     same_columns,
     table_name,
+    turns_by,
 )
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
+
+_SHARE_IN_TURN = 16
+"""One row in so many of a batch of dirty rows is picked by turns."""
 
 _NEXT_ID = sql.SQL("nextval('dbsync.sequence_id')")
 
@@ -53,25 +57,43 @@ class TableStatements:
     tombstones: tuple[sql.Composed, ...]
     touches: tuple[sql.Composed, ...]
 
+    @property
+    def smallest_batch(self) -> int:
+        """Rows, tombstones or touches that fill a batch; a dirty row can be picked twice, in turn and out of it."""
+        return self.batch_size - self._share
+
+    @property
+    def _share(self) -> int:
+        return max(self.batch_size // _SHARE_IN_TURN, 1)
+
     def number(self, places: list[str], turn: str | None) -> sql.Composed:
         """Return the statement that numbers dirty rows, up to the batch size, and the rows at `places`.
 
         It yields (mapping_id, tenancy_id, highest sequence id, rows, next turn) for everything numbered; where no
-        tenancy is to get a row, None. Given back as `turn`, the last value has the next statement go on behind the
-        tenancies that this one came to, so that one with a large backlog leaves room for the others.
+        tenancy is to get a row, None. Most of a batch are the rows that are cheapest to find, which may all be of one
+        tenancy with a large backlog; so a share goes by turns, and `turn` is the last value that came back, None at
+        the start and when all have had theirs.
         """
-        chosen: sql.Composable = sql.SQL("array(select place from behind)")
-        if turn is not None:
-            chosen = sql.SQL("{} || {}").format(
-                chosen, sql.SQL("array({})").format(self._dirty("<=", turn, (self.batch_size + 1) // 2))
-            )
+        rest = self._dirty(
+            sql.SQL("source.ctid"),
+            sql.SQL("limit {} - (select count(*) from in_turn)").format(self.batch_size),
+        )
+        chosen = sql.SQL("array(select place from in_turn) || array({})").format(rest)
         if places:
             chosen = sql.SQL("{} || {}::tid[]").format(
                 chosen, sql.Literal("{" + ",".join(f'"{place}"' for place in places) + "}")
             )
-        behind = self._dirty(">", turn, self.batch_size if turn is None else (self.batch_size + 1) // 2)
+        taking_turns = column(turns_by(self.mappings))
+        in_turn = self._dirty(
+            sql.SQL("source.ctid, {}").format(taking_turns),
+            sql.SQL("{behind} order by {turn} limit {limit}").format(
+                behind=sql.SQL("and {} > {}").format(taking_turns, sql.Literal(turn)) if turn else sql.SQL(""),
+                turn=taking_turns,
+                limit=sql.Literal(self._share),
+            ),
+        )
         parts = [
-            sql.SQL("behind (place, turn) as materialized ({})").format(behind),
+            sql.SQL("in_turn (place, turn) as materialized ({})").format(in_turn),
             sql.SQL(
                 "numbered as (update {table} as source set {sequence} = {next}, {dirty} = false "
                 "where source.ctid = any({chosen}) returning source.*)"
@@ -81,7 +103,7 @@ class TableStatements:
                 dirty=sql.Identifier(self.columns.dirty),
                 next=_NEXT_ID,
                 chosen=chosen,
-            )
+            ),
         ]
         changes: list[sql.Composable] = []
         for mapping in self.mappings:
@@ -92,24 +114,18 @@ class TableStatements:
                 changes.append(_changes(mapping, self.columns))
         return sql.SQL(
             "with {parts} select mapping_id, tenancy_id, max(sequence_id), count(*), "
-            "(select turn::text from behind order by turn desc limit 1) "
+            "(select turn::text from in_turn order by turn desc limit 1) "
             "from ({changes}) as changes group by mapping_id, tenancy_id"
         ).format(parts=joined(parts), changes=joined(changes, " union all "))
 
-    def _dirty(self, side: LiteralString, turn: str | None, limit: int) -> sql.Composed:
-        taking_turns = column(turns_by(self.mappings))
-        among = sql.SQL("true") if turn is None else sql.SQL("{} {} {}").format(taking_turns, sql.SQL(side), turn)
-        first = [sql.SQL("source.ctid")] if side == "<=" else [sql.SQL("source.ctid"), taking_turns]
+    def _dirty(self, values: sql.Composable, which: sql.Composable) -> sql.Composed:
         return sql.SQL(
-            "select {first} from {table} as source where {condition} and {among} order by {turn} limit {limit} "
-            "for no key update skip locked"
+            "select {values} from {table} as source where {condition} {which} for no key update skip locked"
         ).format(
-            first=joined(first),
+            values=values,
             table=table_name(self.table),
             condition=dirty_condition(self.mappings, self.columns),
-            among=among,
-            turn=taking_turns,
-            limit=sql.Literal(limit),
+            which=which,
         )
 
 
@@ -136,7 +152,7 @@ def generate(catalog: Catalog, table: Table, columns: SyncColumns, batch_size: i
         batch_size,
         waiting,
         tuple(_tombstones(mapping, batch_size) for mapping in mappings),
-        tuple(_touches(feed, batch_size) for feed in feeds),
+        tuple(_touches(feed, columns, batch_size) for feed in feeds),
     )
 
 
@@ -203,9 +219,10 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
         ).format(**names),
         sql.SQL(
             "forgotten as (delete from {tombstone} as t using placed "
-            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null returning t.tenancy_id, t.sequence_id)"
+            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null "
+            "returning t.tenancy_id, t.sequence_id)"
         ).format(**names),
-        sql.SQL("done as (select * from numbered union all select * from forgotten)"),
+        sql.SQL("done as ({})").format(sql.SQL("select * from numbered union all select * from forgotten")),
         sql.SQL(
             "displaced as (delete from {placement} as p using ready "
             "where p.mapping_id = {mapping} and p.identity = ready.identity)"
@@ -213,7 +230,7 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
     ]
 
 
-def _touches(feed: Feed, batch_size: int) -> sql.Composed:
+def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
     """One touch may concern a million rows, which are then sent again in batches.
 
     `upto` remembers the highest id there was when the touch was first seen; rows with a higher one were numbered
@@ -225,8 +242,7 @@ def _touches(feed: Feed, batch_size: int) -> sql.Composed:
         "batch as materialized (select touch_id, match, coalesce(upto, (select id from mark)) as upto from {touch} "
         "where dependant_id = {feed} order by touch_id limit {limit}), "
         "fed as materialized (select batch.touch_id, found.place from batch cross join lateral ("
-        "select source.ctid as place from {row} join {table} as source on {condition} "
-        "where {filter} and {sequence} <= batch.upto limit {limit}) as found limit {limit}), {locked}, "
+        "select source.ctid as place from {rows} where {filter} and {sequence} <= batch.upto limit {limit}) as found limit {limit}), {locked}, "
         "done as (delete from {touch} as t using batch where t.touch_id = batch.touch_id "
         "and (select count(*) from fed) < {limit} and not exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)) "
@@ -239,11 +255,32 @@ def _touches(feed: Feed, batch_size: int) -> sql.Composed:
         touch=ours("touch"),
         feed=sql.Literal(feed.dependant_id),
         limit=sql.Literal(batch_size),
-        row=rebuilt_row(feed.table, sql.SQL("batch.match"), "feeding"),
-        table=table_name(mapping.source),
-        condition=feed.condition("feeding"),
+        rows=_fed_rows(feed),
         filter=row_filter(mapping),
+        sequence=column(columns.sequence),
         locked=_locked(mapping.source, "fed"),
+    )
+
+
+def _fed_rows(feed: Feed) -> sql.Composed:
+    """The rows `source` that a touch `batch` concerns; those of a tenancy, where only placements know, by these."""
+    mapping = feed.mapping
+    names = {
+        "feeding": rebuilt_row(feed.table, sql.SQL("batch.match"), "feeding"),
+        "condition": feed.condition("feeding"),
+        "source": table_name(mapping.source),
+    }
+    if feed.table != PLACEMENT:
+        return sql.SQL("{feeding} join {source} as source on {condition}").format(**names)
+    return sql.SQL(
+        "{feeding} join {placement} as placement on placement.mapping_id = {mapping} and {condition} "
+        "cross join {placed} join {source} as source on {same}"
+    ).format(
+        placement=table_name(PLACEMENT),
+        mapping=sql.Literal(mapping.mapping_id),
+        placed=rebuilt_row(mapping.source, sql.SQL("placement.identity"), "placed"),
+        same=same_columns(mapping.identity, SOURCE, "placed"),
+        **names,
     )
 
 

@@ -131,9 +131,12 @@ def test_failures_carry_the_code_and_name_of_clickhouse(client: Client, statemen
     assert (failure.value.code, failure.value.name) == (code, name)
 
 
-def test_a_failure_in_the_middle_of_a_result_is_not_taken_for_its_end(client: Client) -> None:
+def test_a_failure_in_the_middle_of_a_result_is_not_taken_for_its_end(
+    client: Client, clickhouse_server: EmbeddedClickHouse
+) -> None:
     with pytest.raises(StreamFailureError, match="FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"):
         _ = client.query("select throwIf(number = 3000000) from numbers(5000000)").result_rows
+    assert "Traceback" not in clickhouse_server._log.read_text()
 
 
 def test_wrong_password_is_refused(clickhouse_server: EmbeddedClickHouse) -> None:

@@ -155,9 +155,11 @@ def test_a_pid_file_of_a_stranger_does_not_prevent_a_start(home: Path) -> None:
     with make_postgres(home):
         pass
     # As after the restart of a container: the number of the killed server is another process's by now.
-    (home / "pgdata/postmaster.pid").write_text(f"{os.getppid()}\n{home}/pgdata\n1\n1\n\n\n\nready\n")
-    with make_postgres(home) as service:
-        assert execute(service, "select 1") == [(1,)]
+    server_user = "nobody" if os.geteuid() == 0 else None
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, user=server_user) as stranger:
+        (home / "pgdata/postmaster.pid").write_text(f"{stranger.pid}\n{home}/pgdata\n1\n1\n\n\n\nready\n")
+        with make_postgres(home) as service:
+            assert execute(service, "select 1") == [(1,)]
 
 
 def test_an_interrupted_initdb_is_done_again(home: Path) -> None:

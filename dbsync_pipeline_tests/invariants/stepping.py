@@ -8,7 +8,7 @@ plug. Work that waits runs in a thread of its own, one thread at a time, so that
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import psycopg
 
@@ -84,10 +84,6 @@ class WatchedDestination(Destination):
         self._tell("checkpoints")
         return self.inner.checkpoints(pairs)
 
-    def begin(self, slices: Iterable[Slice]) -> None:
-        self._tell("begin load")
-        self.inner.begin(slices)
-
     def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:
         self._tell("extract")
         bytes_of_old = list(blocks)
@@ -119,6 +115,12 @@ class WatchedSequencer:
     def sessions(self) -> list[int]:
         """Process ids of its backends."""
         return [self.connection.info.backend_pid]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.connection.close()
@@ -153,6 +155,12 @@ class WatchedWorker:
         """Process ids of its backends."""
         return [self.reading.info.backend_pid, self.queueing.info.backend_pid]
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.reading.close()
         self.queueing.close()
@@ -179,13 +187,14 @@ class Steps:
     def _run(self) -> None:
         self._go.acquire()
         try:
-            self.result = self._work(self._wait)
+            self.result = self._work(self.wait)
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that looks on.
             self.error = error
         self.boundary = None
         self._there.release()
 
-    def _wait(self, boundary: str) -> None:
+    def wait(self, boundary: str) -> None:
+        """Stop here until told to go on; called by the work itself."""
         if self._free:
             return
         self.boundary = boundary

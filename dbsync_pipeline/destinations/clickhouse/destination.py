@@ -80,10 +80,6 @@ class ClickHouseDestination(Destination):
         )
         return {Pair(tenancy_id, mapping_id): Checkpoint(*newest) for tenancy_id, mapping_id, newest in rows}
 
-    def begin(self, slices: Iterable[Slice]) -> None:
-        """Record checkpoints of 0."""
-        self._insert_checkpoints([(entry, 0) for entry in slices])
-
     def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:  # noqa: ARG002 -- every row names its tenancy
         """Stream the blocks into one INSERT."""
         names = [column.name for column in self.projection(mapping)]
@@ -91,7 +87,15 @@ class ClickHouseDestination(Destination):
 
     def record(self, slices: Iterable[Slice]) -> None:
         """Insert the checkpoints of all slices at once."""
-        self._insert_checkpoints([(entry, entry.upto) for entry in slices])
+        rows = [[entry.pair.mapping_id, entry.pair.tenancy_id, entry.epoch, entry.upto] for entry in slices]
+        if rows:
+            self._clickhouse.insert_rows(
+                self._names.internal,
+                tables.CHECKPOINT_TABLE,
+                ["mapping_id", "tenancy_id", "epoch", "sequence_id"],
+                rows,
+                _INSERT_SETTINGS,
+            )
 
     def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
         """Insert the rows into nothing, as columns of the same types."""
@@ -103,14 +107,3 @@ class ClickHouseDestination(Destination):
         except BadRowError as error:
             return error.what
         return None
-
-    def _insert_checkpoints(self, rows: list[tuple[Slice, int]]) -> None:
-        if not rows:
-            return
-        self._clickhouse.insert_rows(
-            self._names.internal,
-            tables.CHECKPOINT_TABLE,
-            ["mapping_id", "tenancy_id", "epoch", "sequence_id"],
-            [[entry.pair.mapping_id, entry.pair.tenancy_id, entry.epoch, reached] for entry, reached in rows],
-            _INSERT_SETTINGS,
-        )

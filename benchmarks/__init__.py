@@ -1,0 +1,1 @@
+"""Measures what the project promises, each thing beside its rival, on one machine."""

@@ -1,0 +1,68 @@
+"""The command: runs the benchmarks asked for and prints their rows as Markdown or as JSON."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from benchmarks import capture_overhead, sequencer
+from benchmarks.bench import Bench
+from benchmarks.report import RESULTS, document_of, table_of
+from benchmarks.row import Row
+from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
+from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
+
+BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
+    "sequencer": sequencer.run,
+    "capture_overhead": capture_overhead.run,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code tells only whether everything could be measured."""
+    options = _parse(arguments)
+    rows: list[Row] = []
+    for name in options.only:
+        # Services of its own for each, so that none pays for what another left behind.
+        with tempfile.TemporaryDirectory(prefix="dbsync bench ") as home:
+            for row in _run(name, Path(home), options.scale):
+                rows.append(row)
+                if options.json:
+                    print(json.dumps(row.document()), flush=True)
+    if not options.json:
+        print(table_of(rows))
+    if options.save:
+        RESULTS.write_text(document_of(rows, options.scale))
+    return 0
+
+
+def _run(name: str, home: Path, scale: float) -> Iterator[Row]:
+    with EmbeddedPostgres(home / "postgres") as postgres, EmbeddedClickHouse(home / "clickhouse") as clickhouse:
+        yield from BENCHMARKS[name](Bench(postgres, clickhouse.url, scale, _say))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", type=_names, default=list(BENCHMARKS), metavar="NAME,…", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="one JSON object a row, as soon as it is measured")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="sizes times F; 1 is what counts")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}, with what machine it was")
+    return parser.parse_args(arguments)
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

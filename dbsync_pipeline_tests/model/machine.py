@@ -1,0 +1,302 @@
+"""The model: everything that can happen to a pipeline, in any order, and what has to hold while it does.
+
+There is no second implementation to compare with. What the copies should hold follows from the source alone, whatever
+happened before; so each step only has to be possible, and the checks are the same at every rest. Work can stop between
+any two of its steps and go on much later, behind newer work: sequencers in the middle of their transaction, workers
+with rows already read in their hands, the application in transactions that stay open.
+"""
+
+import random
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import psycopg
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from dbsync_pipeline.demo.application.mix import WEIGHTS, Application
+from dbsync_pipeline.verify.compare import compare
+from dbsync_pipeline_tests.expected import EXPECTED
+from dbsync_pipeline_tests.harness import Harness, init_source
+from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill
+
+_SESSIONS = 3
+_WORKERS = 3
+_SEQUENCERS = 2
+
+Transaction = Callable[[Application, random.Random], bool]
+_TRANSACTIONS: tuple[Transaction, ...] = (*WEIGHTS, Application.truncate_preferences)
+# What the others need, and what takes most with it, more often than the rest.
+_FREQUENT: tuple[Transaction, ...] = (
+    *(Application.sign_up, Application.sign_up, Application.create_team, Application.join_team, Application.invite),
+    *(Application.grant_project_permission, Application.recreate_user, Application.recreate_user_later),
+    *(Application.delete_user, Application.move_user, Application.recreate_team, Application.delete_tenancy),
+    *(Application.create_sibling_tenancy, Application.regrant_project_permission, Application.write_email),
+)
+
+
+class Session:
+    """One session of the application, and its open transaction, if it has one."""
+
+    def __init__(self, pipeline: Harness) -> None:
+        self.connection = pipeline.write(autocommit=True)
+        # The model is one thread: what waits for another transaction of its own gives up at once.
+        self.connection.execute("set lock_timeout = '100ms'")
+        self.open: psycopg.Transaction | None = None
+
+    def run(self, transaction: Transaction, rng: random.Random) -> None:
+        """Run one transaction of the application, in the open one if there is one; a conflict undoes it."""
+        application = Application(self.connection)
+        if not application.tenancies:
+            return
+        with suppress(psycopg.errors.IntegrityError, psycopg.errors.OperationalError):
+            transaction(application, rng)
+
+    def begin(self) -> None:
+        self.open = self.connection.transaction()
+        self.open.__enter__()
+
+    def end(self, *, commit: bool) -> None:
+        assert self.open is not None
+        transaction, self.open = self.open, None
+        if commit:
+            transaction.__exit__(None, None, None)
+        else:
+            rollback = psycopg.Rollback(transaction)
+            transaction.__exit__(type(rollback), rollback, None)
+
+
+class PipelineMachine(RuleBasedStateMachine):
+    """The rules; `pipeline` is set by who runs it."""
+
+    pipeline: Harness
+    crashes = True
+
+    @initialize(seed=st.integers(0, 1000))
+    def start(self, seed: int) -> None:
+        self.pipeline.reset()
+        self.rng = random.Random(seed)
+        self.sessions = [Session(self.pipeline) for _ in range(_SESSIONS)]
+        self.numbering: list[tuple[WatchedSequencer, Steps] | None] = [None] * _SEQUENCERS
+        self.working: list[tuple[WatchedWorker, Steps] | None] = [None] * _WORKERS
+        self.checkpoints: dict[tuple[str, Any, int], int] = {}
+        self.complete: list[tuple[int, set[tuple[Any, ...]]]] = []
+        application = Application(self.sessions[0].connection)
+        application.create_project(self.rng)
+        application.create_sibling_tenancy(self.rng)
+        application.create_project(self.rng)
+        for transaction in (*_FREQUENT[:6], *_FREQUENT[:6]):
+            self.sessions[0].run(transaction, self.rng)
+
+    # --- the application
+
+    @rule(
+        session=st.integers(0, _SESSIONS - 1),
+        transactions=st.lists(st.sampled_from(_TRANSACTIONS) | st.sampled_from(_FREQUENT), min_size=1, max_size=6),
+    )
+    def write(self, session: int, transactions: list[Transaction]) -> None:
+        for transaction in transactions:
+            # A table that is emptied at one stroke stays locked to the end, and with it everyone who reads it.
+            if self.sessions[session].open is None or transaction is not Application.truncate_preferences:
+                self.sessions[session].run(transaction, self.rng)
+
+    @rule(session=st.integers(0, _SESSIONS - 1))
+    def hold_open(self, session: int) -> None:
+        if self.sessions[session].open is None:
+            self.sessions[session].begin()
+
+    @rule(session=st.integers(0, _SESSIONS - 1), commit=st.booleans())
+    def end(self, session: int, *, commit: bool) -> None:
+        if self.sessions[session].open is not None:
+            self.sessions[session].end(commit=commit)
+
+    @rule(session=st.integers(0, _SESSIONS - 1))
+    def disconnect(self, session: int) -> None:
+        self.sessions[session].connection.close()
+        self.sessions[session] = Session(self.pipeline)
+
+    # --- the sequencer
+
+    @rule(which=st.integers(0, _SEQUENCERS - 1), batch=st.sampled_from((1, 3, 50)), steps=st.integers(1, 40))
+    def number(self, which: int, batch: int, steps: int) -> None:
+        """Start a pass, or go on with one, up to a number of boundaries."""
+        entry = self.numbering[which]
+        if entry is None:
+            steps_of: list[Steps] = []
+            sequencer = WatchedSequencer(self.pipeline, batch_size=batch, tell=lambda at: steps_of[0].wait(at))
+            steps_of.append(Steps(lambda _: sequencer.sequencer.run_pass()))
+            entry = self.numbering[which] = (sequencer, steps_of[0])
+        for _ in range(steps):
+            if entry[1].advance() is None:
+                self._end_numbering(which)
+                break
+        self._check_complete()
+
+    @rule(batch=st.sampled_from((1, 3, 50)))
+    def number_all(self, batch: int) -> None:
+        """Run one whole pass, unless another sequencer is in the middle of a transaction."""
+        sequencer = WatchedSequencer(self.pipeline, batch_size=batch)
+        assert sequencer.sequencer.run_pass().errors == {}
+        sequencer.close()
+        self._check_complete()
+
+    @rule(which=st.integers(0, _SEQUENCERS - 1))
+    def kill_sequencer(self, which: int) -> None:
+        entry = self.numbering[which]
+        if entry is not None:
+            kill(self.pipeline, entry[0].sessions)
+            entry[1].abandon()
+            entry[0].close()
+            self.numbering[which] = None
+
+    def _end_numbering(self, which: int) -> None:
+        entry = self.numbering[which]
+        if entry is not None:
+            self.numbering[which] = None
+            result = entry[1].finish()
+            assert result.errors == {}
+            entry[0].close()
+
+    # --- workers
+
+    @rule(
+        which=st.integers(0, _WORKERS - 1),
+        chunk_rows=st.sampled_from((1, 3, 1000)),
+        batch_size=st.sampled_from((1, 4, 100)),
+        steps=st.integers(1, 40),
+    )
+    def deliver(self, which: int, chunk_rows: int, batch_size: int, steps: int) -> None:
+        """Start a cycle, or go on with one, up to a number of boundaries."""
+        entry = self.working[which]
+        if entry is None:
+            steps_of: list[Steps] = []
+
+            def tell(boundary: str) -> None:
+                if steps_of:
+                    steps_of[0].wait(boundary)
+
+            worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, tell=tell)
+            steps_of.append(Steps(lambda _: worker.cycle.run_once()))
+            entry = self.working[which] = (worker, steps_of[0])
+        for _ in range(steps):
+            if entry[1].advance() is None:
+                self._end_work(which)
+                break
+        self._check_checkpoints()
+
+    @rule(chunk_rows=st.sampled_from((1, 3, 1000)), batch_size=st.sampled_from((4, 100)))
+    def deliver_all(self, chunk_rows: int, batch_size: int) -> None:
+        """Run one whole cycle."""
+        worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size)
+        assert [entry.delivery.error for entry in worker.cycle.run_once() if entry.delivery.error] == []
+        worker.close()
+        self._check_checkpoints()
+
+    @rule(which=st.integers(0, _WORKERS - 1), session=st.sampled_from((slice(0, 1), slice(1, 2), slice(0, 2))))
+    def kill_worker(self, which: int, session: slice) -> None:
+        """Cut the session that reads, the one that keeps the queue, or both."""
+        entry = self.working[which]
+        if entry is not None:
+            kill(self.pipeline, entry[0].sessions[session])
+            entry[1].abandon()
+            entry[0].close()
+            self.working[which] = None
+
+    @rule()
+    def let_leases_expire(self) -> None:
+        expire_leases(self.pipeline)
+
+    def _end_work(self, which: int) -> None:
+        entry = self.working[which]
+        if entry is not None:
+            self.working[which] = None
+            results = entry[1].finish()
+            assert [result.delivery.error for result in results if result.delivery.error] == []
+            entry[0].close()
+
+    # --- the operator, and fate
+
+    @rule(mapping_id=st.sampled_from(sorted(EXPECTED)), times=st.integers(0, 3))
+    def resync(self, mapping_id: str, times: int) -> None:
+        """Every fourth time, deliver a mapping again: for `init`, it changed."""
+        if times == 0 and all(session.open is None for session in self.sessions) and not any(self.numbering):
+            self.pipeline.admin.execute(
+                "update dbsync.installed set fingerprint = 'older' where object_id = %s", [f"mapping {mapping_id}"]
+            )
+            init_source(self.pipeline.pipeline, self.pipeline.admin)
+
+    @precondition(lambda self: self.crashes)
+    @rule(times=st.integers(0, 9))
+    def crash_clickhouse(self, times: int) -> None:
+        if times == 0:
+            self.pipeline.server.clickhouse.kill()
+            self.pipeline.server.clickhouse.start()
+
+    @rule()
+    def rest(self) -> None:
+        """Everybody but the workers ends; a fresh pipeline drains; then the workers go on where they stopped."""
+        for session in self.sessions:
+            if session.open is not None:
+                session.end(commit=True)
+        for which in range(_SEQUENCERS):
+            self._end_numbering(which)
+        self._check_rest()
+        if any(self.working):
+            for which in range(_WORKERS):
+                self._end_work(which)
+            self._check_rest()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "sessions"):
+            return
+        with ExitStack() as stack:
+            for session in self.sessions:
+                stack.callback(session.connection.close)
+            for entry in (*self.numbering, *self.working):
+                if entry is not None:
+                    stack.callback(entry[0].close)
+                    stack.callback(entry[1].abandon)
+            self.rest()
+
+    # --- what has to hold
+
+    def _check_rest(self) -> None:
+        expire_leases(self.pipeline)
+        self.pipeline.drain()
+        self._check_complete()
+        self._check_checkpoints()
+        for mapping in self.pipeline.catalog.mappings:
+            found = compare(
+                self.pipeline.admin, self.pipeline.clickhouse, self.pipeline.catalog, mapping, self.pipeline.names
+            )
+            self.pipeline.assert_equal(mapping.mapping_id)
+            assert (found.differing, found.source_rows) == ((), found.destination_rows)
+
+    def _check_complete(self) -> None:
+        """Invariant I1: up to a mark once seen, rows and tombstones leave or get higher ids; none ever joins."""
+        parts = [
+            f"select '{table.name}', \"sequenceId\" from \"{table.name}\" where \"sequenceId\" is not null"
+            for table in self.pipeline.catalog.source_tables
+        ]
+        parts.append("select 'tombstone', sequence_id from dbsync.tombstone where sequence_id is not null")
+        found = self.pipeline.rows(
+            f"select last_sequence_id, array(select (n.t || ':' || n.id) from ({' union all '.join(parts)}) n (t, id) "
+            "where n.id <= last_sequence_id) from dbsync.sequencer"
+        )
+        ((mark, members),) = found
+        now = {(name, int(number)) for name, number in (member.split(":") for member in members)}
+        for earlier, then in self.complete:
+            joined = {member for member in now if member[1] <= earlier} - then
+            assert not joined, f"joined below {earlier}: {joined}"
+        self.complete = [*self.complete[-5:], (mark, now)]
+
+    def _check_checkpoints(self) -> None:
+        """Invariant I5: a checkpoint never goes back within its epoch."""
+        for mapping_id, tenancy, epoch, reached in self.pipeline.clickhouse.query(
+            "select mapping_id, tenancy_id, epoch, max(sequence_id) "
+            f"from {self.pipeline.names.checkpoint} group by mapping_id, tenancy_id, epoch"
+        ):
+            key = (mapping_id, tenancy, epoch)
+            assert reached >= self.checkpoints.get(key, 0)
+            self.checkpoints[key] = reached

@@ -1,0 +1,30 @@
+"""Runs the model; DBSYNC_TEST_MODEL_EXAMPLES and DBSYNC_TEST_MODEL_STEPS make a longer search of it."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.model.machine import PipelineMachine
+
+_EXAMPLES = int(os.environ.get("DBSYNC_TEST_MODEL_EXAMPLES", "12"))
+_STEPS = int(os.environ.get("DBSYNC_TEST_MODEL_STEPS", "40"))
+
+
+def test_whatever_happens_the_copies_equal_the_source_at_rest(pipeline: Harness) -> None:
+    class Machine(PipelineMachine):
+        pass
+
+    Machine.pipeline = pipeline
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=_EXAMPLES,
+            stateful_step_count=_STEPS,
+            derandomize="DBSYNC_TEST_MODEL_EXAMPLES" not in os.environ,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
