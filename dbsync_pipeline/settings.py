@@ -61,7 +61,7 @@ class Settings(_MappingSettings):
     retry_max_seconds: Annotated[float, Field(gt=0, description="The longest such pause.")] = 300.0
     run_seconds: Annotated[
         float, Field(gt=0, description="How long one sequencer or sync run of Dagster stays, at most.")
-    ] = 180.0
+    ] = 900.0
     idle_seconds: Annotated[float, Field(ge=0, description="A run with nothing to do for this long ends early.")] = 10.0
     report_seconds: Annotated[
         float, Field(gt=0, description="A partition's materialization is reported at most this often within a run.")

@@ -42,6 +42,13 @@ _BODY_OPTIONS = sql.SQL(
     f"security definer set search_path = {TRIGGER_SEARCH_PATH} set timezone = 'UTC' set bytea_output = 'hex' "
     "set extra_float_digits = 1 set intervalstyle = 'iso_8601'"
 )
+# TRUNCATE also removes rows that its transaction cannot see, and nothing can tell which they are.
+_NO_OLD_VIEW = sql.SQL(
+    "if current_setting('transaction_isolation') not like 'read %' then "
+    "raise feature_not_supported using message = 'a synced table cannot be truncated in an isolation level above read "
+    "committed', hint = 'Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'; "
+    "end if;"
+)
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,7 @@ class _Generator:
                 sql.SQL("for gone in select * from {rows} loop {leaving} end loop;").format(rows=rows, leaving=leaving)
             )
         if event == "truncate":
-            return self._trigger(event, "before truncate", "statement", _block(statements))
+            return self._trigger(event, "before truncate", "statement", _block([_NO_OLD_VIEW, *statements]))
         return self._trigger(
             event, "after delete", "statement", _block(statements), tables=sql.SQL("referencing old table as old_rows")
         )
@@ -188,10 +195,12 @@ class _Generator:
             for entry in self.catalog.tenancy.columns
         )
         return sql.SQL(
-            "insert into {tenancy} as known (tenancy_id, columns) select {id}, jsonb_build_object({columns}) from {rows} "
+            "insert into {tenancy} as known (tenancy_id, columns) "
+            "select {id}, jsonb_build_object({columns}) from {rows} "
             "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, "
             "former = known.former || case when known.columns <> excluded.columns "
-            "and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else '[]' end;"
+            "and not known.former @> jsonb_build_array(known.columns) "
+            "then jsonb_build_array(known.columns) else '[]' end;"
         ).format(
             tenancy=ours("tenancy"),
             id=column(self.catalog.tenancy.id),

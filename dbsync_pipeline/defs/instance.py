@@ -1,6 +1,6 @@
-"""Makes a home for a Dagster instance, from the project's own `dagster.yaml`.
+"""Makes a home for a Dagster instance, from the project's own `dagster.yaml` and `workspace.yaml`.
 
-The file beside this module is the one at the root of the project; it is the only place that says how Dagster runs.
+The files beside this module are those at the root of the project, the only places that say how Dagster runs.
 """
 
 from importlib.resources import files
@@ -10,18 +10,23 @@ import yaml
 
 
 def write_dagster_home(home: Path, storage_url: str | None = None) -> None:
-    """Write `dagster.yaml` into a directory that serves as DAGSTER_HOME, over one that is there.
+    """Write `dagster.yaml` and `workspace.yaml` into a directory that serves as DAGSTER_HOME, over what is there.
 
     Args:
         home: the directory; made when missing, and readable for nobody else.
         storage_url: a Postgres URL for Dagster's own storage; without one it is SQLite files in the directory.
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = files(__package__).joinpath("dagster.yaml").read_text(encoding="utf-8")
+    instance = _packaged("dagster.yaml")
     if storage_url is not None:
         # SQLAlchemy takes psycopg 3 for a bare postgresql://, which dagster-postgres does not speak.
         url = "postgresql+psycopg2://" + storage_url.partition("://")[2]
-        text += "\n" + yaml.safe_dump({"storage": {"postgres": {"postgres_url": url}}})
-    file = home / "dagster.yaml"
-    file.touch(mode=0o600)
-    file.write_text(text, encoding="utf-8")
+        instance += "\n" + yaml.safe_dump({"storage": {"postgres": {"postgres_url": url}}})
+    for name, text in (("dagster.yaml", instance), ("workspace.yaml", _packaged("workspace.yaml"))):
+        file = home / name
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+
+
+def _packaged(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.settings import load_settings
+from dbsync_pipeline.settings import Settings, load_settings
 
 
 class Databases(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument] -- it hands out itself
@@ -24,10 +24,10 @@ class Databases(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeAr
         Raises:
             SettingsError: another variable is unusable.
         """
-        return _pipeline(self.source_url, self.clickhouse_url)
+        return _of(load_settings(source_url=self.source_url, clickhouse_url=self.clickhouse_url))
 
 
 @cache
-def _pipeline(source_url: str, clickhouse_url: str) -> Pipeline:
-    """Read settings and mappings once a process, as the definitions do: a sensor's tick takes less time than that."""
-    return Pipeline(load_settings(source_url=source_url, clickhouse_url=clickhouse_url))
+def _of(settings: Settings) -> Pipeline:
+    """Read the mappings once a process, as the definitions do: a sensor's tick takes less time than that."""
+    return Pipeline(settings)

@@ -23,6 +23,8 @@ from dbsync_pipeline.pipeline import Pipeline
 _SECONDS_BETWEEN_TICKS = 1
 """Less than Dagster's own 5 s, so that no round of its daemon is left out."""
 
+_BACKFILLS_LOOKED_AT = 50
+
 
 @dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
     name="tenancy_sensor",
@@ -41,9 +43,11 @@ def tenancy_sensor(context: dg.SensorEvaluationContext, databases: Databases) ->
         turn = partitions.compare(
             connection, pipeline.catalog.tenancy, context.instance.get_dynamic_partitions(name), position
         )
+        # Dagster gives up a whole backfill when one of its keys goes; keys found gone again in a later round can wait.
+        gone = turn.gone if turn.gone and not _backfill_under_way(context.instance) else []
         requests = [
             *([TENANCIES.build_add_request(turn.come)] if turn.come else []),
-            *([TENANCIES.build_delete_request(turn.gone)] if turn.gone else []),
+            *([TENANCIES.build_delete_request(gone)] if gone else []),
         ]
         return dg.SensorResult(
             dynamic_partitions_requests=requests,
@@ -96,6 +100,11 @@ def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg
             return _start_unless_under_way(context, connection, SYNC_JOB)
 
     return _on_source(databases, tick)
+
+
+def _backfill_under_way(instance: dg.DagsterInstance) -> bool:
+    newest = instance.get_backfills(limit=_BACKFILLS_LOOKED_AT)
+    return any(backfill.status.name in ("REQUESTED", "CANCELING") for backfill in newest)
 
 
 def _on_source(

@@ -22,7 +22,7 @@ class EmbeddedDagster:
     """One Dagster instance; also a context manager that starts and stops it.
 
     Args:
-        home: its DAGSTER_HOME, with a `dagster.yaml` in it.
+        home: its DAGSTER_HOME, with `dagster.yaml` and `workspace.yaml` in it.
         environment: variables for its processes, over those of this one.
         port: where the UI answers; another free port is taken when it is `None` or in use.
     """
@@ -61,7 +61,7 @@ class EmbeddedDagster:
         """
         with listening_port(self._port) as free:
             self._port = int(free.getsockname()[1])
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "dbsync_pipeline.definitions"]
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(self._home / "workspace.yaml")]
         command += ["-h", LOOPBACK, "-p", str(self._port)]
         with locked("Dagster", self._home) as lock:
             self._process = TiedProcess(

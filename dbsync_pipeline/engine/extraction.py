@@ -157,9 +157,8 @@ class Extraction:
             "cross join lateral (select known.tenancy_id, place.columns from jsonb_array_elements("
             "known.former || known.columns) as place (columns) "
             "where known.deleted_at is not null or place.columns <> known.columns) as tenancy "
-            "cross join lateral (select source.*, {sequence} as sequence_id from (select) as here {rows} "
-            "where {filter} offset 0) as source "
-            "cross join lateral (select source.sequence_id) as row_number where not slice.first"
+            "cross join lateral (select source.* from (select) as here {rows} where {filter} offset 0) as source "
+            "cross join lateral (select {sequence} as sequence_id) as row_number where not slice.first"
         ).format(
             values=joined(expression(entry.tombstone) for entry in projection),
             slices=self._slices(slices),

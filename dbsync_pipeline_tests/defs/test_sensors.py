@@ -67,10 +67,10 @@ def test_a_living_run_is_believed_however_long_it_takes(
     assert under_way(pipeline, deployment, clock) is None
 
 
-def test_a_sensor_waits_for_a_run_that_is_queued(pipeline: Harness, deployment: Deployment) -> None:
+def test_a_sensor_waits_for_a_run_that_is_starting(pipeline: Harness, deployment: Deployment) -> None:
     pipeline.app.user(pipeline.app.tenancy())
     job = deployment.defs.resolve_job_def("sequencer_job")
-    run = deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.QUEUED)
+    run = deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTING)
     assert deployment.skipped("sequencer_sensor") == f"Run {run.run_id[:8]} is at it."
     deployment.instance.delete_run(run.run_id)
     assert deployment.skipped("sequencer_sensor") is None

@@ -15,7 +15,7 @@ from dbsync_pipeline.cli.sync import drain
 from dbsync_pipeline.destinations.clickhouse.tenant_query import query_tenancy
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.engine.cycle import Selection
-from dbsync_pipeline.errors import DbsyncError, MappingError
+from dbsync_pipeline.errors import DbsyncError, IncompatibleTargetError, MappingError, NotInstalledError
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
@@ -262,3 +262,42 @@ def test_the_privileges_that_the_page_lists_suffice(shop, postgres_server):
     finally:
         for name in (role, owner):
             shop.db.execute(f"drop owned by {name} cascade; drop role {name}")
+
+
+@pytest.mark.parametrize("shop", ["text"], indirect=True)
+def test_dropping_the_schema_frees_the_application_of_every_trigger(shop):
+    shop.init()
+    shop.db.execute("drop schema dbsync cascade")
+    insert(shop)
+    shop.db.execute(
+        "update billing.invoice set number = default; delete from billing.customer; truncate billing.invoice cascade"
+    )
+    assert shop.db.execute("select count(*) from pg_trigger where tgname like '%dbsync%'").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "refused"),
+    [
+        ("invoices.yaml", "key: [number]", "key: [number, amount]", "is keyed by"),
+        ("invoices.yaml", "type: date, nullable: true", "type: date, default: \"'1970-01-01'\"", "column due_on is"),
+        ("_tenancy.yaml", "columns:", "columns:\n  - {name: customer, source: name}", "is keyed by"),
+        ("invoices.yaml", "  - {name: details, source: details, type: json, nullable: true}\n", "", None),
+        ("invoices.yaml", "status <> 'draft'", "status <> 'void'", None),
+    ],
+)
+@pytest.mark.parametrize("shop", ["text"], indirect=True)
+def test_changes_that_are_rolled_out_and_those_that_are_refused(shop, file, before, after, refused):
+    insert(shop)
+    shop.init()
+    shop.sync()
+    assert before in shop.files[file]
+    (shop.directory / file).write_text(shop.files[file].replace(before, after))
+    shop.pipeline = Pipeline(shop.pipeline.settings)
+    if refused is not None:
+        with pytest.raises(IncompatibleTargetError, match=refused):
+            shop.init()
+        return
+    with pytest.raises(NotInstalledError, match="changed since it was installed"):
+        shop.sync()
+    shop.init()
+    assert shop.sync() >= 2

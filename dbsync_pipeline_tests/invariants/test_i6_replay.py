@@ -91,9 +91,9 @@ def test_every_batch_again_at_the_end_changes_nothing(pipeline: Harness) -> None
 
 
 def test_two_workers_beside_each_other_deliver_the_same_slices(pipeline: Harness) -> None:
-    """In every order of their six boundaries, of which every third is tried."""
+    """In every order of their six boundaries, of which some are tried."""
     tenancy = pipeline.app.tenancy()
-    for order in list(itertools.combinations(range(8), 4))[::7]:
+    for order in list(itertools.combinations(range(8), 4))[::18]:
         user, _ = write_everything(pipeline, tenancy)
         pipeline.sequence()
         pairs = []

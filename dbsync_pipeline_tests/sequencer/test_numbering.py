@@ -41,7 +41,8 @@ def test_an_id_is_given_to_one_row_only(pipeline: Harness) -> None:
     pipeline.sequence()
     ids = pipeline.rows(
         'select "sequenceId" from "ProjectUser" union all select "sequenceId" from "ContactChannel" '
-        'union all select "sequenceId" from "ProjectUserRefreshToken" union all select sequence_id from dbsync.tombstone'
+        'union all select "sequenceId" from "ProjectUserRefreshToken" '
+        "union all select sequence_id from dbsync.tombstone"
     )
     assert len(ids) == len(set(ids)) == 60
 
@@ -207,7 +208,8 @@ def test_a_busy_tenancy_does_not_starve_the_others(pipeline: Harness) -> None:
     busy, *others = sorted(pipeline.app.tenancy() for _ in range(5))
     pipeline.drain()
     pipeline.app.run(
-        'insert into "ProjectUser" ("tenancyId", "projectUserId", "mirroredProjectId", "mirroredBranchId", "updatedAt") '
+        'insert into "ProjectUser" '
+        '("tenancyId", "projectUserId", "mirroredProjectId", "mirroredBranchId", "updatedAt") '
         "select %s, gen_random_uuid(), 'p', 'b', %s from generate_series(1, 400)",
         *(busy, NOW),
     )

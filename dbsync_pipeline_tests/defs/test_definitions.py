@@ -1,0 +1,137 @@
+"""The definitions load anywhere, and show what the mappings say."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from dbsync_pipeline.definitions import build_defs
+from dbsync_pipeline.defs.resources import Databases
+from dbsync_pipeline.defs.specs import clickhouse_key, source_key, view_key
+from dbsync_pipeline.mappings.catalog import load_catalog
+from dbsync_pipeline_tests.harness import table
+
+ROOT = Path(__file__).parents[2]
+SNAPSHOT = Path(__file__).parent / "definitions.txt"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No database is known."""
+    for name in ("DBSYNC_SOURCE_URL", "DBSYNC_CLICKHOUSE_URL", "DBSYNC_CLICKHOUSE_DATABASE", "DBSYNC_MAPPINGS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def describe(defs: dg.Definitions) -> str:
+    """Write down everything of the definitions that a person sees in the graph, a line for each fact."""
+    graph = defs.resolve_asset_graph()
+    lines: list[str] = []
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        kind = "materializable" if node.is_materializable else "external"
+        kinds = ", ".join(sorted(node.kinds))
+        partitions = f", partitioned by {node.partitions_def.name}" if node.partitions_def is not None else ""
+        lines.append(f"{key.to_user_string()}: {kind}, {kinds}, group {node.group_name}{partitions}")
+        lines += [f"  from {parent.to_user_string()}" for parent in sorted(node.parent_keys)]
+        lines.append(f"  table {node.metadata['dagster/table_name']}")
+        if not node.metadata.get("dagster/column_lineage") or node.is_materializable:
+            lines += _columns(node.metadata)
+    for job in sorted(defs.resolve_all_job_defs(), key=lambda job: job.name):
+        if not job.name.startswith("__"):
+            lines.append(f"{job.name}: {dict(sorted(job.run_tags.items()))}")
+    for sensor in sorted(defs.sensors or (), key=lambda sensor: sensor.name):
+        assert isinstance(sensor, dg.SensorDefinition)
+        lines.append(f"{sensor.name}: {sensor.default_status.value}, {sensor.minimum_interval_seconds} s")
+    return "\n".join(lines) + "\n"
+
+
+def _columns(metadata: Mapping[str, Any]) -> list[str]:
+    """A view's columns are its table's; those of the others, each with the columns that it is made of."""
+    lineage = metadata.get("dagster/column_lineage")
+    lines: list[str] = []
+    for column in metadata["dagster/column_schema"].columns:
+        sources = lineage.deps_by_column.get(column.name, []) if lineage is not None else []
+        behind = ", ".join(f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in sources)
+        lines.append(f"  {column.name} {column.type}{f' < {behind}' if behind else ''}")
+    return lines
+
+
+def test_definitions_load_without_any_database() -> None:
+    module = importlib.reload(importlib.import_module("dbsync_pipeline.definitions"))
+    dg.Definitions.validate_loadable(module.defs)
+
+
+def test_the_graph_is_as_reviewed() -> None:
+    described = describe(build_defs())
+    assert described == SNAPSHOT.read_text(), f"Look at the difference, then: python -m {__name__}"
+
+
+def test_every_asset_is_described_and_owned() -> None:
+    graph = build_defs().resolve_asset_graph()
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    assert [node.key for node in nodes if not node.description or node.owners != ["team:data-platform"]] == []
+
+
+def test_a_table_leads_to_its_mapping_and_changes_with_it() -> None:
+    catalog = load_catalog()
+    graph = build_defs().resolve_asset_graph()
+    for mapping in catalog.mappings:
+        node = graph.get(clickhouse_key(mapping.mapping_id))
+        (reference,) = node.metadata["dagster/code_references"].code_references
+        assert Path(reference.file_path).read_text().startswith(f"mapping: {mapping.mapping_id}\n")
+        assert node.code_version == mapping.code_version
+
+
+def test_columns_lead_through_tables_to_where_they_come_from() -> None:
+    graph = build_defs().resolve_asset_graph()
+
+    def behind(key: dg.AssetKey, column: str) -> set[tuple[dg.AssetKey, str]]:
+        lineage = graph.get(key).metadata["dagster/column_lineage"].deps_by_column
+        return {(dep.asset_key, dep.column_name) for dep in lineage[column]}
+
+    assert behind(view_key("users"), "primary_email") == {(clickhouse_key("users"), "primary_email")}
+    assert behind(clickhouse_key("users"), "primary_email") == {(source_key(table("ContactChannel")), "value")}
+    assert behind(clickhouse_key("users"), "tenancy_id") == {(source_key(table("ProjectUser")), "tenancyId")}
+    assert behind(clickhouse_key("users"), "project_id") == {(source_key(table("Tenancy")), "projectId")}
+    # Through an aggregate, and with the tenancy found through a join.
+    assert behind(clickhouse_key("session_replays"), "event_count") == {
+        (source_key(table("SessionReplayChunk")), "eventCount")
+    }
+    assert behind(clickhouse_key("team_invitations"), "tenancy_id") != set()
+
+
+def test_a_directory_of_other_mappings_makes_other_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "_tenancy.yaml").write_text("table: app.Customer\nid: id\ntype: bigint\n")
+    (tmp_path / "orders.yaml").write_text(
+        "mapping: orders\ndescription: Orders.\nsource: app.Order\ntenancy: {column: customer}\nkey: [id]\n"
+        "columns:\n  - {name: id, source: id, type: bigint}\n"
+    )
+    monkeypatch.setenv("DBSYNC_MAPPINGS", str(tmp_path))
+    keys = build_defs().resolve_asset_graph().get_all_asset_keys()
+    assert {key.to_user_string() for key in keys} == {
+        "source/app/Order",
+        "source/app/Customer",
+        "clickhouse/orders",
+        "analytics/orders",
+    }
+
+
+def test_urls_come_from_the_environment_and_are_not_shown() -> None:
+    resources = build_defs().resources or {}
+    databases = resources["databases"]
+    assert isinstance(databases, Databases)
+    assert "sesame" not in repr(Databases(source_url="postgresql://a:sesame@b/c", clickhouse_url="http://a:sesame@b/"))
+
+
+def test_the_workspace_names_this_code_location() -> None:
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    ((location,),) = [tuple(entry.values()) for entry in workspace["load_from"]]
+    assert isinstance(importlib.import_module(location["module_name"]).defs, dg.Definitions)
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(describe(build_defs()))

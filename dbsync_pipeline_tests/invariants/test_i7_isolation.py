@@ -1,0 +1,156 @@
+"""Attacks I7: a row of one tenancy is never read through another's view, nor through its queries."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from dbsync_pipeline.destinations.clickhouse.tenant_query import query_tenancy
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline_tests.harness import Harness
+
+HOSTILE = (
+    "select * from users_of(tenancy = '{other}')",
+    "select * from pipeline.users_of(tenancy = '{other}')",
+    "select * from pipeline_internal.users",
+    "select * from `pipeline_internal`.`users` final",
+    "select * from pipeline_internal.sync_checkpoint",
+    "select * from merge('pipeline_internal', 'users')",
+    "select * from merge(REGEXP('pipeline.*'), '.*')",
+    "select * from remote('127.0.0.1', pipeline_internal, users)",
+    "select * from cluster('default', 'pipeline_internal', 'users')",
+    "select * from url('http://127.0.0.1/', 'TSV', 'a String')",
+    "select * from file('/etc/passwd', 'TSV', 'a String')",
+    "select * from numbers(10)",
+    "select * from view(select * from pipeline_internal.users)",
+    "select * from system.tables",
+    "select * from system.query_log",
+    "select * from information_schema.tables",
+    "select * from INFORMATION_SCHEMA.columns",
+    "select id from users union all select id from pipeline_internal.users",
+    "select id from users where id in (select id from pipeline_internal.users)",
+    "select id from users where id in pipeline_internal.users",
+    "select id from users where id global in pipeline_internal.users",
+    "select id from users where in(id, pipeline_internal.users)",
+    "select id from users where globalIn(id, 'pipeline_internal.users')",
+    "select (select groupArray(id) from pipeline_internal.users)",
+    "with stolen as (select * from pipeline_internal.users) select * from stolen",
+    "with users as (select * from pipeline_internal.users) select * from users",
+    "with teams as (select * from pipeline_internal.users) select * from users",
+    "select * from users join pipeline_internal.users as stolen using (id)",
+    "select * from users, pipeline_internal.users as stolen",
+    "select * from users settings additional_table_filters = {{}}",
+    "select * from users settings readonly = 0",
+    "select * from (select * from users settings additional_table_filters = {{}})",
+    "select * from users; select * from pipeline_internal.users",
+    "select * from users -- \n; drop database pipeline_internal",
+    "insert into users select * from users",
+    "drop table pipeline_internal.users",
+    "alter table pipeline_internal.users delete where 1",
+    "show tables from pipeline_internal",
+    "describe table pipeline_internal.users",
+    "explain select * from pipeline_internal.users",
+    "set readonly = 0",
+    "use pipeline_internal",
+    "select * from dictionary('pipeline_internal.users')",
+    "select dictGet('pipeline_internal.users', 'id', 1)",
+    "select joinGet('pipeline_internal.users', 'display_name', '{other}')",
+    "select hasColumnInTable('pipeline_internal', 'users', 'id')",
+    "select file('/etc/passwd')",
+    "select * from executable('cat', 'TSV', 'a String')",
+    "table pipeline_internal.users",
+    "from pipeline_internal.users select *",
+    "select * from users where tenancy_id = '{other}'",
+    "select * from users where 1 or tenancy_id = '{other}'",
+    "select * from users prewhere tenancy_id = '{other}'",
+    "select * from users array join [1] as one where tenancy_id = '{other}' or one",
+    "select *, tenancy_id as t from pipeline.users group by all having 1",
+    "select * from users as `pipeline_internal` where 1",
+    "select count() over (), * from users qualify 1",
+)
+
+
+def two_siblings(pipeline: Harness) -> tuple[UUID, UUID]:
+    """Return two tenancies of one project and branch, each with a user that the other must not see."""
+    mine, other = (pipeline.app.tenancy(project="shared") for _ in range(2))
+    for tenancy, name in ((mine, "mine"), (other, "stolen")):
+        user = pipeline.app.user(tenancy, displayName=name, email=f"{name}@example.com")
+        team = pipeline.app.team(tenancy, displayName=name)
+        pipeline.app.member(tenancy, team, user, displayName=name)
+        pipeline.app.invitation(tenancy, team, f"{name}@example.com")
+        pipeline.app.session(tenancy, user)
+        pipeline.app.mail(tenancy, renderedSubject=None)
+    pipeline.drain()
+    return mine, other
+
+
+def test_hostile_queries_of_one_tenancy(pipeline: Harness) -> None:
+    """Each is refused, or answers with nothing of the other tenancy."""
+    mine, other = two_siblings(pipeline)
+    answered = 0
+    for text in HOSTILE:
+        statement = text.format(other=other)
+        try:
+            _, rows = query_tenancy(pipeline.clickhouse, pipeline.catalog, pipeline.names, statement, str(mine))
+        except DbsyncError:
+            continue
+        answered += 1
+        assert "stolen" not in str(rows), statement
+        assert str(other) not in str(rows), statement
+        assert len(rows) <= 1, statement
+    assert answered
+    pipeline.assert_equal()
+
+
+def test_honest_queries_see_their_own_rows(pipeline: Harness) -> None:
+    mine, _ = two_siblings(pipeline)
+    for statement in (
+        "select display_name from users",
+        "select display_name from pipeline.users as u",
+        "with mine as (select * from users) select display_name from mine",
+        "select display_name from users where id in (select user_id from team_member_profiles)",
+        "select u.display_name from users u join contact_channels c on c.user_id = u.id",
+        "select display_name from users union distinct select display_name from teams",
+    ):
+        _, rows = query_tenancy(pipeline.clickhouse, pipeline.catalog, pipeline.names, statement, str(mine))
+        assert rows == [("mine",)], statement
+
+
+@pytest.mark.parametrize(
+    "tenancy",
+    ["' or 1 = 1 --", "\\' or 1 --", "x') or ('1' = '1", "", "'}', 'x': '1", "00000000-0000-0000-0000-000000000000\\"],
+)
+def test_hostile_tenancy_ids_read_nothing(pipeline: Harness, tenancy: str) -> None:
+    two_siblings(pipeline)
+    statement = "select * from users"
+    _, rows = query_tenancy(pipeline.clickhouse, pipeline.catalog, pipeline.names, statement, tenancy)
+    assert rows == []
+    with pytest.raises(DbsyncError):
+        pipeline.clickhouse.query(
+            "select * from {v:Identifier}(tenancy = {t:String})", {"v": "pipeline.users_of", "t": tenancy}
+        )
+
+
+def test_views_of_siblings_hold_their_own_rows_only(pipeline: Harness) -> None:
+    """Also of rows that name a sibling's team or project, and after they have moved from one to the other."""
+    mine, other = two_siblings(pipeline)
+    ((team,),) = pipeline.rows('select "teamId" from "Team" where "tenancyId" = %s', other)
+    pipeline.app.invitation(mine, team, "crossed@example.com")
+    pipeline.app.run('update "ProjectUserRefreshToken" set "tenancyId" = %s where "tenancyId" = %s', other, mine)
+    pipeline.assert_synced()
+    for mapping in pipeline.catalog.mappings:
+        for tenancy in (mine, other, uuid4()):
+            rows = pipeline.view(mapping.mapping_id, tenancy)
+            assert {row["tenancy_id"] for row in rows} <= {tenancy}
+            assert pipeline.differences(mapping.mapping_id, tenancy) == []
+    assert len(pipeline.view("refresh_tokens", other)) == 2
+    assert [row["recipient_email"] for row in pipeline.view("team_invitations", mine)] == ["mine@example.com"]
+
+
+def test_text_that_looks_like_a_row_end_stays_in_its_column(pipeline: Harness) -> None:
+    """COPY's text becomes ClickHouse's: a value that is not escaped could end the row and begin another's."""
+    mine, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    forged = f"x\t\\N\n{other}\tmain\t{other}\t{uuid4()}\r\n\\.\n\\\\N\\t\x01\x7f"
+    pipeline.app.user(mine, displayName=forged, clientMetadata='{"\\n\\t": "\\\\.\\n"}')
+    pipeline.assert_synced()
+    assert pipeline.view("users", other) == []
+    assert [row["display_name"] for row in pipeline.view("users", mine)] == [forged]
