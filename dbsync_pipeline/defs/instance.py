@@ -29,4 +29,4 @@ def write_dagster_home(home: Path, storage_url: str | None = None) -> None:
 
 
 def _packaged(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("dbsync_pipeline.defs").joinpath(name).read_text(encoding="utf-8")

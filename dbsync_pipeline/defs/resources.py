@@ -24,7 +24,8 @@ class Databases(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeAr
         Raises:
             SettingsError: another variable is unusable.
         """
-        return _of(load_settings(source_url=self.source_url, clickhouse_url=self.clickhouse_url))
+        settings = load_settings(source_url=self.source_url, clickhouse_url=self.clickhouse_url)
+        return _of(settings)  # pyright: ignore[reportArgumentType] -- a frozen model is hashable
 
 
 @cache

@@ -15,6 +15,7 @@ from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key
 from dbsync_pipeline_tests.harness import Harness
 
+
 @dataclass
 class Deployment:
     """Dagster on one pipeline; it does what Dagster's daemon would do, one step at a time."""
@@ -65,9 +66,7 @@ class Deployment:
             "dagster/asset_partition_range_end": keys[-1],
         }
         chosen: dict[str, Any] = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": tags}
-        return job.execute_in_process(
-            instance=self.instance, raise_on_error=False, asset_selection=selection, **chosen
-        )
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, asset_selection=selection, **chosen)
 
     @property
     def keys(self) -> list[str]:

@@ -96,13 +96,11 @@ def test_an_unreachable_clickhouse_keeps_runs_from_starting(pipeline: Harness, d
     assert deployment.skipped("sync_sensor") is None
 
 
-@pytest.mark.parametrize(
-    ("job_name", "place"), [("sequencer_job", "127.0.0.1:1/app"), ("sync_job", "127.0.0.1:1")]
-)
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(("job_name", "place"), [("sequencer_job", "127.0.0.1:1/app"), ("sync_job", "127.0.0.1:1")])
 def test_a_run_that_reaches_nothing_fails_in_one_line(
     instance: dg.DagsterInstance,
     pipeline: Harness,
-    settings: None,
     monkeypatch: pytest.MonkeyPatch,
     job_name: str,
     place: str,

@@ -66,9 +66,7 @@ def test_a_tenancy_that_goes_takes_its_partition_with_it(pipeline: Harness, depl
     assert pipeline.view("users") == []
 
 
-def test_a_failing_tenancy_fails_visibly_and_alone(
-    pipeline: Harness, deployment: Deployment, resting: None
-) -> None:
+def test_a_failing_tenancy_fails_visibly_and_alone(pipeline: Harness, deployment: Deployment, resting: None) -> None:
     healthy, failing = pipeline.app.tenancy(), pipeline.app.tenancy()
     user = pipeline.app.user(healthy)
     pipeline.app.chunk(healthy, pipeline.app.replay(healthy, user))

@@ -15,7 +15,7 @@ from dbsync_pipeline_tests.application import Application
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker
 
-DISTANCES = (0, 1, 2, 3, 5, 9)
+DISTANCES = (0, 1, 4)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,6 @@ def test_deleted_and_inserted_again_between_any_two_steps(pipeline: Harness, nam
                 steps = _interleave(pipeline, worker, scenario, keys, (first, first + distance))
                 found = {row["id"] if "id" in row else row["permission_id"] for row in pipeline.view(scenario.mapping_id)}
                 assert found == before, f"gone at {first}, back {distance} later"
-                pipeline.assert_equal(scenario.mapping_id)
             first += 1
     assert steps >= 10
     pipeline.assert_equal()

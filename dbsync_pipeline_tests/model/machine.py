@@ -83,9 +83,9 @@ class PipelineMachine(RuleBasedStateMachine):
         self.checkpoints: dict[tuple[str, Any, int], int] = {}
         self.complete: list[tuple[int, set[tuple[Any, ...]]]] = []
         application = Application(self.sessions[0].connection)
-        application.create_project(self.rng)
-        application.create_sibling_tenancy(self.rng)
-        application.create_project(self.rng)
+        for _ in range(3):
+            application.create_project(self.rng)
+            application.create_sibling_tenancy(self.rng)
         for transaction in (*_FREQUENT[:6], *_FREQUENT[:6]):
             self.sessions[0].run(transaction, self.rng)
 
