@@ -8,7 +8,7 @@ errors = Console(stderr=True, highlight=False)
 
 
 def progress_bar() -> Progress:
-    """Return a progress display on standard error that vanishes when it is done."""
+    """Return a progress display that vanishes when it is done; there is none where nobody watches a terminal."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -17,4 +17,5 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         console=errors,
         transient=True,
+        disable=not errors.is_terminal,
     )

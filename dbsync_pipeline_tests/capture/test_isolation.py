@@ -40,13 +40,13 @@ def test_a_change_waits_for_no_change_of_another_row(pipeline: Harness, first: s
     pipeline.app.invitation(tenancy, team)
     pipeline.app.session(tenancy, user)
     pipeline.drain()
-    for second in CHANGES:
+    for second, change in CHANGES.items():
         if second == first:
             continue
         with pipeline.write() as one, pipeline.write() as two:
             two.execute("set lock_timeout = '1ms'")
             CHANGES[first](Application(one), tenancy, user, team)
-            CHANGES[second](Application(two), tenancy, user, team)
+            change(Application(two), tenancy, user, team)
             one.rollback()
             two.rollback()
 
@@ -132,7 +132,7 @@ def test_a_key_looks_the_same_whoever_writes_it(pipeline: Harness, tmp_path: Pat
     (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
     pipeline.settings_overrides["mappings"] = f"builtin,{tmp_path}"
     init_source(pipeline.pipeline, pipeline.admin)
-    row = "values (gen_random_uuid(), 0.1 + 0.2, '\\x00ff', '2024-07-01 12:00+02', '1 day 02:03:04')"
+    row = "values (gen_random_uuid(), 0.1::float8 + 0.2::float8, '\\x00ff', '2024-07-01 12:00+02', '1 day 02:03:04')"
     pipeline.admin.execute(f'insert into "Odd" {row}')
     pipeline.admin.execute('grant delete, select on "Odd" to public')
     pipeline.app.run('delete from "Odd"')
