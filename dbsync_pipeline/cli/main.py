@@ -55,3 +55,7 @@ def main() -> None:
 
 def _escaped(text: str) -> str:
     return text.replace("[", "\\[")
+
+
+if __name__ == "__main__":
+    main()

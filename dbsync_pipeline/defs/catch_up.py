@@ -50,7 +50,8 @@ def catch_up(
         UnreachableError: the source or ClickHouse does not answer.
         NotInstalledError: source or ClickHouse lack what `dbsync init` makes.
     """
-    patience = pipeline.settings.run_seconds
+    # Whoever holds a pair and does not move loses its lease before that.
+    patience = 2 * pipeline.settings.lease_seconds
     _number(pipeline, str(pipeline.catalog.mapping(mapping_id).source), stop, clock() + patience, clock)
     ledger = Ledger()
     failed: dict[str, str] = {}
@@ -61,9 +62,10 @@ def catch_up(
         worker.retry_now()
         before = standings(connection, CLICKHOUSE, mapping_id, tenancies)
         goals = {tenancy: entry.wanted for tenancy, entry in before.items() if entry.wanted > entry.reached}
+        seen = {tenancy: before[tenancy].reached for tenancy in goals}
         deadline = clock() + patience
         while goals and not stop.is_set() and clock() < deadline:
-            if _deliver(worker, goals, failed, ledger) or _await(connection, mapping_id, goals, failed):
+            if _deliver(worker, goals, failed, ledger) or _look(connection, mapping_id, goals, failed, seen):
                 deadline = clock() + patience
             elif goals:
                 stop.wait(_PAUSE_SECONDS)
@@ -112,20 +114,27 @@ def _deliver(worker: SyncCycle, goals: dict[str, int], failed: dict[str, str], l
     return bool(results)
 
 
-def _await(connection: psycopg.Connection, mapping_id: str, goals: dict[str, int], failed: dict[str, str]) -> bool:
-    """Strike off what others have reached, or given up for now, and return whether that was anything."""
+def _look(
+    connection: psycopg.Connection,
+    mapping_id: str,
+    goals: dict[str, int],
+    failed: dict[str, str],
+    seen: dict[str, int],
+) -> bool:
+    """Strike off what others have reached, or given up for now, and return whether any of it has moved."""
     found = standings(connection, CLICKHOUSE, mapping_id, list(goals))
-    struck: list[str] = []
-    for tenancy, goal in goals.items():
+    moved = False
+    for tenancy, goal in list(goals.items()):
         standing = found.get(tenancy)
-        if standing is not None and standing.reached < goal:
+        reached = goal if standing is None else standing.reached
+        moved |= reached > seen[tenancy]
+        seen[tenancy] = reached
+        if standing is not None and reached < goal:
             if standing.paused:
                 failed[tenancy] = "it is paused"
             elif standing.resting_after is not None:
                 failed[tenancy] = standing.resting_after
             else:
                 continue
-        struck.append(tenancy)
-    for tenancy in struck:
         del goals[tenancy]
-    return bool(struck)
+    return moved

@@ -5,7 +5,6 @@ same kind stands beside the first, and has to come out of every case as it went 
 """
 
 import json
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -144,28 +143,26 @@ def test_b15_a_membership(pipeline: Harness, tenancy: UUID) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "change", "key", "value"),
+    ("table", "change", "shown"),
     [
-        ("ProjectUser", {"displayName": "Countess"}, "display_name", "Countess"),
-        ("ProjectUser", {"profileImageUrl": "https://images.example.com/1"}, "profile_image_url", None),
-        ("ProjectUser", {"isAnonymous": True}, "is_anonymous", True),
-        ("ContactChannel", {"value": "new@example.com"}, "primary_email", "new@example.com"),
-        ("ContactChannel", {"isVerified": True}, "primary_email_verified", True),
-        ("ContactChannel", {"isPrimary": None}, "primary_email", None),
+        ("ProjectUser", {"displayName": "Countess"}, {"display_name": "Countess"}),
+        ("ProjectUser", {"profileImageUrl": "https://images/1"}, {"profile_image_url": "https://images/1"}),
+        ("ProjectUser", {"isAnonymous": True}, {"is_anonymous": True}),
+        ("ContactChannel", {"value": "new@example.com"}, {"primary_email": "new@example.com"}),
+        ("ContactChannel", {"isVerified": True}, {"primary_email_verified": True}),
+        ("ContactChannel", {"isPrimary": None}, {"primary_email": None}),
     ],
 )
 def test_s18_s19_a_membership_shows_its_user(
-    pipeline: Harness, tenancy: UUID, table: str, change: dict[str, object], key: str, value: object
+    pipeline: Harness, tenancy: UUID, table: str, change: dict[str, object], shown: dict[str, object]
 ) -> None:
     """S18, S19, S25, D40: a change of the embedded user alone sends the membership again."""
     user, team = pipeline.app.user(tenancy, email=EMAIL, lastActiveAt="2020-01-01"), pipeline.app.team(tenancy)
     pipeline.app.member(tenancy, team, user)
-    shown = _user(one(pipeline, tenancy, "team_member_profiles"))
-    assert shown["primary_email"] == EMAIL
-    assert shown["last_active_at_millis"] == 1_577_836_800_000
+    before = _user(one(pipeline, tenancy, "team_member_profiles"))
+    assert (before["primary_email"], before["last_active_at_millis"]) == (EMAIL, 1_577_836_800_000)
     pipeline.app.update(table, {"projectUserId": user}, **change)
-    shown = _user(one(pipeline, tenancy, "team_member_profiles"))
-    assert shown[key] == (value if value is not None or key == "primary_email" else change["profileImageUrl"])
+    assert _user(one(pipeline, tenancy, "team_member_profiles")) == {**before, **shown}
     sent = len(pipeline.versions("team_member_profiles"))
     pipeline.app.update("ProjectUser", {"projectUserId": user}, lastActiveAt="2021-01-01")
     pipeline.drain()
@@ -305,7 +302,7 @@ def test_b31_the_status_of_a_mail_follows(pipeline: Harness, tenancy: UUID) -> N
         assert one(pipeline, tenancy, "email_outboxes")["status"] == status
     row = one(pipeline, tenancy, "email_outboxes")
     assert (row["simple_status"], row["subject"], row["send_retries"]) == ("ok", "Hello", 0)
-    assert row["delivered_at"] == datetime(2024, 1, 1, 0, 0, 4, 500_000)
+    assert str(row["delivered_at"]) == "2024-01-01 00:00:04.500000"
     pipeline.assert_equal("email_outboxes")
 
 
@@ -332,8 +329,8 @@ def test_b34_b36_a_session(pipeline: Harness, tenancy: UUID) -> None:
     )
     row = one(pipeline, tenancy, "refresh_tokens", id=session)
     assert (row["user_id"], row["is_impersonation"], row["expires_at"]) == (user, False, None)
-    assert row["last_used_at"] == datetime(2024, 1, 2, 3, 4, 5, 678_000)
-    assert row["created_at"] == datetime(1969, 7, 20, 20, 17, 40)
+    assert str(row["last_used_at"]) == "2024-01-02 03:04:05.678000"
+    assert str(row["created_at"]) == "1969-07-20 20:17:40"
     assert "s3cret" not in str(row)
 
 

@@ -1,5 +1,6 @@
 """A pipeline with a Dagster instance of its own, on which sensors tick and runs are executed in this process."""
 
+import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,10 +104,23 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return user_failure.description or ""
 
 
+def open_instance(home: Path) -> dg.DagsterInstance:
+    return dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+
+
+@pytest.fixture(scope="session")
+def empty_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of an empty Dagster instance; making them takes longer than most tests."""
+    home = tmp_path_factory.mktemp("empty instance")
+    with open_instance(home):
+        return home
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Generator[dg.DagsterInstance]:
+def instance(empty_instance: Path, tmp_path: Path) -> Generator[dg.DagsterInstance]:
     """An empty Dagster instance on SQLite."""
-    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance:
+    shutil.copytree(empty_instance, tmp_path / "instance")
+    with open_instance(tmp_path / "instance") as instance:
         yield instance
 
 

@@ -1,6 +1,7 @@
 """The definitions load anywhere, and show what the mappings say."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ SNAPSHOT = Path(__file__).parent / "definitions.txt"
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No database is known."""
-    for name in ("DBSYNC_SOURCE_URL", "DBSYNC_CLICKHOUSE_URL", "DBSYNC_CLICKHOUSE_DATABASE", "DBSYNC_MAPPINGS"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("DBSYNC_")]:
+        monkeypatch.delenv(name)
 
 
 def describe(defs: dg.Definitions) -> str:
@@ -42,7 +43,7 @@ def describe(defs: dg.Definitions) -> str:
             lines += _columns(node.metadata)
     for job in sorted(defs.resolve_all_job_defs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
-            lines.append(f"{job.name}: {dict(sorted(job.run_tags.items()))}")
+            lines.append(f"{job.name}: dbsync/singleton {job.run_tags['dbsync/singleton']}")
     for sensor in sorted(defs.sensors or (), key=lambda sensor: sensor.name):
         assert isinstance(sensor, dg.SensorDefinition)
         lines.append(f"{sensor.name}: {sensor.default_status.value}, {sensor.minimum_interval_seconds} s")

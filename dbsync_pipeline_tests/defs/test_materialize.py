@@ -117,6 +117,36 @@ def test_what_another_worker_holds_is_awaited(pipeline: Harness) -> None:
     assert outcome.advances[str(tenancy)].sequence_to == item.wanted
 
 
+def test_a_load_that_another_worker_is_at_is_awaited_however_long_it_takes(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    for _ in range(5):
+        pipeline.app.user(tenancy)
+    pipeline.sequence()
+    seconds = iter(range(0, 1_000_000, 20))
+    with pipeline.worker(Selection(mappings=["users"])) as other:
+        queue = other._queue
+        (item,) = queue.claim(1, mappings=["users"])
+        chunks = iter(range(item.wanted - 4, item.wanted + 1))
+
+        class WhenPausing(threading.Event):
+            """The other worker delivers one more chunk whenever the one under test looks."""
+
+            def wait(self, timeout: float | None = None) -> bool:
+                reached = {"reached": next(chunks), "tenancy": tenancy}
+                pipeline.admin.execute(
+                    "update dbsync.pending set reached = %(reached)s "
+                    "where tenancy_id = %(tenancy)s and mapping_id = 'users'",
+                    reached,
+                )
+                return False
+
+        outcome = catch_up(
+            pipeline.pipeline, "users", [str(tenancy)], stop=WhenPausing(), clock=lambda: float(next(seconds))
+        )
+    assert outcome.failed == {}
+    assert list(chunks) == []
+
+
 def test_a_worker_that_does_not_move_is_not_awaited_for_ever(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from dbsync_pipeline.defs import jobs
+from dbsync_pipeline.defs import jobs, sensors
 from dbsync_pipeline.defs.specs import clickhouse_key
 from dbsync_pipeline_tests.defs.conftest import Deployment, failure, unholdable_recording
 from dbsync_pipeline_tests.harness import Harness
@@ -108,3 +108,17 @@ def _data_version(deployment: Deployment, tenancy: UUID) -> str | None:
     assert record is not None
     assert record.asset_materialization is not None
     return (record.asset_materialization.tags or {}).get("dagster/data_version")
+
+
+def test_a_key_stays_while_a_backfill_may_need_it(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenancy = pipeline.app.tenancy()
+    deployment.tick("tenancy_sensor")
+    pipeline.app.delete("Tenancy", id=tenancy)
+    with monkeypatch.context() as patched:
+        patched.setattr(sensors, "_backfill_under_way", lambda instance: True)
+        deployment.tick("tenancy_sensor")
+        assert deployment.keys == [str(tenancy)]
+    deployment.tick("tenancy_sensor")
+    assert deployment.keys == []

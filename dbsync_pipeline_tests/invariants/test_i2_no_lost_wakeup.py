@@ -135,7 +135,7 @@ from dbsync_pipeline.settings import Settings
 from pydantic import SecretStr
 source, clickhouse, database, role = sys.argv[1:]
 pipeline = Pipeline(Settings(source_url=SecretStr(source), clickhouse_url=SecretStr(clickhouse),
-    clickhouse_database=database, chunk_rows=5))
+    clickhouse_database=database, chunk_rows=5, lease_seconds=3600))
 def stop_here(self, *arguments):
     print("here", flush=True)
     signal.pause()
@@ -179,6 +179,7 @@ def test_a_process_that_is_killed_is_followed_at_once(pipeline: Harness, role: s
         process.wait(DEADLINE_SECONDS)
     deadline = time.monotonic() + DEADLINE_SECONDS
     while {row["id"] for row in pipeline.view("users")} != users:
-        assert time.monotonic() < deadline, "Postgres did not notice that its client is gone."
-        pipeline.drain()
+        assert time.monotonic() < deadline, "Neither the lock nor the lease of the dead process was given up."
+        pipeline.sequence()
+        pipeline.sync()
     pipeline.assert_equal()

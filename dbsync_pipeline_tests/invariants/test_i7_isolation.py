@@ -156,6 +156,21 @@ def test_views_of_siblings_hold_their_own_rows_only(pipeline: Harness) -> None:
     assert [row["recipient_email"] for row in pipeline.view("team_invitations", mine)] == ["mine@example.com"]
 
 
+def test_a_row_whose_owner_has_changed_since_it_was_numbered(pipeline: Harness) -> None:
+    """Its slice is still its former tenancy's, but what it would show there is the new one's by now."""
+    mine, other = two_siblings(pipeline)
+    pipeline.app.run('update "VerificationCode" set "createdAt" = clock_timestamp()')
+    pipeline.sequence()
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('team_invitations'))}")
+    pipeline.app.run('delete from "TeamMember"')
+    pipeline.app.run('update "Team" set "tenancyId" = %s, "displayName" = %s where "tenancyId" = %s', other, "x", mine)
+    pipeline.sync()
+    assert pipeline.view("team_invitations", mine) == []
+    pipeline.drain()
+    assert {row["team_display_name"] for row in pipeline.view("team_invitations", other)} == {"x", "stolen"}
+    pipeline.assert_equal()
+
+
 def test_text_that_looks_like_a_row_end_stays_in_its_column(pipeline: Harness) -> None:
     """COPY's text becomes ClickHouse's: a value that is not escaped could end the row and begin another's."""
     mine, other = pipeline.app.tenancy(), pipeline.app.tenancy()

