@@ -11,13 +11,13 @@ from functools import cached_property
 import psycopg
 
 from dbsync_pipeline import source
-from dbsync_pipeline.capture.install import require_installed
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
 from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
 from dbsync_pipeline.sequencer.sequencer import Sequencer

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from dbsync_pipeline.capture.install import require_installed
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import feeds_of
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns, column, joined, row_filter, table_name
 from dbsync_pipeline.mappings.spec import SyncMapping
 

@@ -5,10 +5,8 @@ and that gives up rather than queue behind a long transaction; indexes are built
 and one whose build was interrupted is built anew.
 """
 
-import hashlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -16,37 +14,26 @@ from psycopg.rows import scalar_row
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from dbsync_pipeline.capture import objects, triggers
-from dbsync_pipeline.errors import DbsyncError, NotInstalledError
+from dbsync_pipeline.capture.indexes import index_steps
+from dbsync_pipeline.capture.step import Step
+from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import join_feeds
 from dbsync_pipeline.mappings.explain import explain_mapping
+from dbsync_pipeline.mappings.installed import installed_id, read_installed
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
     SyncColumns,
     column,
-    dirty_condition,
-    expression,
     joined,
     ours,
     row_filter,
-    shortened,
     table_name,
-    turns_by,
 )
 from dbsync_pipeline.mappings.schema import SourceSchema, check_catalog, read_schema
 from dbsync_pipeline.mappings.spec import SyncMapping, Table
 
 _LOCK_TIMEOUT = "5s"
 _LOCK_ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class Step:
-    """One change of the source database: its statements are one transaction, unless `concurrently`."""
-
-    title: str
-    statements: tuple[sql.SQL | sql.Composed, ...]
-    concurrently: bool = False
 
 
 def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns) -> list[Step]:
@@ -56,7 +43,7 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
         MappingError: a mapping does not fit the source schema.
     """
     schema = check_source(connection, catalog)
-    installed = _installed(connection)
+    installed = read_installed(connection)
     steps = [Step("schema dbsync", (objects.tables(catalog),))]
     if not installed:
         steps.append(Step("start of the sequence", _start_of_sequence(catalog, schema, columns)))
@@ -64,14 +51,14 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
         if not {columns.sequence, columns.dirty} <= set(schema.table(table).columns):
             added = objects.sync_columns(table_name(table), columns.sequence, columns.dirty)
             steps.append(Step(f"sync columns of {table}", (added,)))
-    steps += _index_steps(connection, catalog, schema, columns)
+    steps += index_steps(connection, catalog, schema, columns)
     steps += _trigger_steps(connection, catalog, schema, columns, installed)
     steps += _abandoned_mappings(catalog, installed)
     steps.append(Step("tenancies", (_register_tenancies(catalog), _register_clickhouse())))
     steps += [
-        Step(f"mapping {mapping.mapping_id}", _announce(mapping, columns, known=_mapping_id(mapping) in installed))
+        Step(f"mapping {mapping.mapping_id}", _announce(mapping, columns, known=installed_id(mapping) in installed))
         for mapping in catalog.mappings
-        if installed.get(_mapping_id(mapping)) != mapping.code_version
+        if installed.get(installed_id(mapping)) != mapping.code_version
     ]
     return steps
 
@@ -115,19 +102,6 @@ def apply(connection: psycopg.Connection, steps: list[Step], progress: Callable[
             ) from error
 
 
-def require_installed(connection: psycopg.Connection, catalog: Catalog) -> None:
-    """Refuse to work on a source whose objects do not fit this catalog.
-
-    Raises:
-        NotInstalledError: `dbsync init` has not been run, or not since the mappings changed.
-    """
-    installed = _installed(connection)
-    for mapping in catalog.mappings:
-        if installed.get(_mapping_id(mapping)) != mapping.code_version:
-            state = "changed since it was installed" if _mapping_id(mapping) in installed else "not installed"
-            raise NotInstalledError(f"mapping {mapping.mapping_id} is {state} in the source", "Run `dbsync init`.")
-
-
 @contextmanager
 def _privileges(doing: str) -> Generator[None]:
     try:
@@ -145,16 +119,6 @@ def _run(connection: psycopg.Connection, step: Step) -> None:
         connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(_LOCK_TIMEOUT)))
         for statement in step.statements:
             connection.execute(statement)
-
-
-def _installed(connection: psycopg.Connection) -> dict[str, str]:
-    if connection.execute("select to_regclass('dbsync.installed')").fetchone() == (None,):
-        return {}
-    return dict(connection.execute("select object_id, fingerprint from dbsync.installed").fetchall())
-
-
-def _mapping_id(mapping: SyncMapping) -> str:
-    return f"mapping {mapping.mapping_id}"
 
 
 def _remember(object_id: str, fingerprint: str) -> sql.Composed:
@@ -181,80 +145,6 @@ def _start_of_sequence(catalog: Catalog, schema: SourceSchema, columns: SyncColu
             ours("sequencer")
         ),
     )
-
-
-def _index_steps(
-    connection: psycopg.Connection, catalog: Catalog, schema: SourceSchema, columns: SyncColumns
-) -> list[Step]:
-    wanted: dict[str, tuple[Table, sql.Composed]] = {}
-    for table in catalog.source_tables:
-        for definition in _index_definitions(catalog, schema, table, columns):
-            digest = hashlib.sha256(f"{table} {definition.as_string(None)}".encode()).hexdigest()[:10]
-            wanted[f"dbsync_{shortened(table.name, 40)}_{digest}"] = (table, definition)
-    present = connection.execute(
-        "select n.nspname, c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid "
-        "join pg_namespace n on n.oid = c.relnamespace where c.relname like 'dbsync\\_%' and n.nspname <> 'dbsync'"
-    ).fetchall()
-    useless = [(space, name) for space, name, valid in present if not valid or name not in wanted]
-    kept = {name for _, name, valid in present if valid}
-    steps = [
-        Step(
-            f"index {name}, left over",
-            (sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(space, name)),),
-            True,
-        )
-        for space, name in useless
-    ]
-    steps += [
-        Step(
-            f"index of {table}",
-            (
-                sql.SQL("create index concurrently {} on {} {}").format(
-                    sql.Identifier(name), table_name(table), definition
-                ),
-            ),
-            True,
-        )
-        for name, (table, definition) in wanted.items()
-        if name not in kept
-    ]
-    return steps
-
-
-def _index_definitions(
-    catalog: Catalog, schema: SourceSchema, table: Table, columns: SyncColumns
-) -> list[sql.Composed]:
-    mappings = catalog.mappings_of(table)
-    tenancies = dict.fromkeys(mapping.tenancy.column for mapping in mappings if mapping.tenancy.column is not None)
-    definitions = [
-        sql.SQL("({}) where {}").format(
-            sql.Identifier(turns_by(mappings)), _without_alias(dirty_condition(mappings, columns))
-        )
-    ]
-    definitions += [
-        sql.SQL("({}, {})").format(sql.Identifier(tenancy), sql.Identifier(columns.sequence)) for tenancy in tenancies
-    ]
-    for feed in join_feeds(catalog):
-        if feed.mapping.source != table:
-            continue
-        names = {name for value in feed.match.values() for name in _bare(value)}
-        plain = all(_bare(value) for value in feed.match.values())
-        if plain and any(set(leading[: len(names)]) == names for leading in schema.table(table).indexes):
-            continue
-        keys = joined(sql.SQL("({})").format(_without_alias(expression(value))) for value in feed.match.values())
-        definitions.append(sql.SQL("({}) where {}").format(keys, _without_alias(row_filter(feed.mapping))))
-    return definitions
-
-
-def _bare(value: str) -> tuple[str, ...]:
-    parts = value.split('"')
-    return (parts[1],) if parts[0] == "source." and len(parts) == 3 and not parts[2] else ()  # noqa: PLR2004 -- source."name"
-
-
-def _without_alias(fragment: sql.Composable) -> sql.SQL:
-    """An index is defined over the bare columns of its table."""
-    text = fragment.as_string(None).replace('"source".', "").replace("source.", "")
-    return sql.SQL(text)  # pyright: ignore[reportArgumentType] -- made of fragments above
 
 
 def _trigger_steps(
@@ -310,7 +200,7 @@ def _abandoned(connection: psycopg.Connection, catalog: Catalog, installed: dict
 
 def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Step]:
     """Nothing waits for a mapping that is gone; its epochs stay, so that one that returns is delivered anew."""
-    kept = {_mapping_id(mapping) for mapping in catalog.mappings}
+    kept = {installed_id(mapping) for mapping in catalog.mappings}
     steps: list[Step] = []
     for object_id in installed:
         if not object_id.startswith("mapping ") or object_id in kept:
@@ -387,4 +277,4 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
             sequencer=ours("sequencer"),
         )
     )
-    return (*statements, _remember(_mapping_id(mapping), mapping.code_version))
+    return (*statements, _remember(installed_id(mapping), mapping.code_version))

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import dagster as dg
 import psycopg
 
-from dbsync_pipeline.capture.install import require_installed
 from dbsync_pipeline.defs import liveness, partitions
 from dbsync_pipeline.defs.jobs import SEQUENCER_JOB, SYNC_JOB
 from dbsync_pipeline.defs.partitions import TENANCIES
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pending.queue import waiting
 from dbsync_pipeline.pipeline import Pipeline

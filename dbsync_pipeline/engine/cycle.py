@@ -12,7 +12,7 @@ from threading import Event
 
 from dbsync_pipeline.destinations.base import Destination, Pair
 from dbsync_pipeline.engine.engine import Delivery, Engine
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError
 from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
 
 _SHORTEST_PAUSE_SECONDS = 0.02
@@ -64,6 +64,7 @@ class SyncCycle:
 
         Raises:
             UnreachableError: the source does not answer; the claims end with the session.
+            NotInstalledError: the source is not, or no longer, what this worker's mappings need; so do they then.
         """
         items = self._queue.claim(
             self._batch_size, tenancies=self._selection.tenancies, mappings=self._selection.mappings
@@ -73,6 +74,8 @@ class SyncCycle:
         by_pair = {Pair(item.tenancy_id, item.mapping_id): item for item in items}
         try:
             deliveries, complete_up_to = self._engine.sync({pair: item.epoch for pair, item in by_pair.items()})
+        except NotInstalledError:
+            raise
         except DbsyncError as error:
             self._queue.back_off({(item.tenancy_id, item.mapping_id): str(error) for item in items})
             return [

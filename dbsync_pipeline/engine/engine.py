@@ -19,6 +19,7 @@ from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
 from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
 from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 
@@ -144,6 +145,8 @@ class Engine:
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
         with take_snapshot(self._connection) as snapshot:
+            # A changed mapping begins a new epoch; nobody may deliver its old form into that.
+            require_installed(snapshot.connection, self._catalog)
             slices = self._slices(epochs, snapshot)
             deliveries: list[Delivery] = []
             chunks: list[_Chunk] = []

@@ -15,6 +15,7 @@ from dbsync_pipeline.capture import install
 from dbsync_pipeline.demo.schema import create_schema
 from dbsync_pipeline.errors import DbsyncError, MappingError, NotInstalledError
 from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE, load_catalog
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
@@ -128,7 +129,7 @@ def test_an_interrupted_init_goes_on(bare: psycopg.Connection, tmp_path: Path) -
 
 def test_nothing_works_before_init(bare: psycopg.Connection) -> None:
     with pytest.raises(NotInstalledError, match="connected_accounts is not installed"):
-        install.require_installed(bare, load_catalog())
+        require_installed(bare, load_catalog())
 
 
 def indexes(connection: psycopg.Connection) -> dict[str, bool]:
@@ -262,8 +263,8 @@ def test_a_changed_mapping_reinstalls_its_own_triggers_only(bare: psycopg.Connec
         "triggers of Team",
         "mapping teams",
     ]
-    with pytest.raises(NotInstalledError, match="teams is changed since it was installed"):
-        install.require_installed(bare, changed.catalog)
+    with pytest.raises(NotInstalledError, match="teams is not what is installed"):
+        require_installed(bare, changed.catalog)
     init_source(changed, bare)
     assert titles(bare, changed) == ALWAYS
 
