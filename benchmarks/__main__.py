@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import capture_overhead, sequencer
+from benchmarks import capture_overhead, first_load, latency, sequencer
 from benchmarks.bench import Bench
 from benchmarks.report import RESULTS, document_of, table_of
 from benchmarks.row import Row
@@ -15,8 +15,10 @@ from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
+    "first_load": first_load.run,
     "sequencer": sequencer.run,
     "capture_overhead": capture_overhead.run,
+    "commit_to_clickhouse": latency.run,
 }
 
 

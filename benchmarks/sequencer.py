@@ -57,7 +57,6 @@ on conflict ("deduplicationKey") where "startedFulfillingAt" is null do nothing
 """
 
 
-
 def run(bench: Bench) -> Iterator[Row]:
     """Measure both sides in turn, each time on a fresh copy."""
     size = DemoSize(tenancies=_TENANCIES, users=bench.scaled(_USERS, at_least=100))
@@ -163,7 +162,7 @@ def _number_owned(connection: psycopg.Connection, table: str) -> sql.Composed:
     return sql.SQL(
         'with picked as (select {names} from {table} where "shouldUpdateSequenceId" order by "tenancyId" '
         "limit {limit} for update skip locked), "
-        'numbered as (update {table} as t set "sequenceId" = nextval(\'global_seq_id\'), '
+        "numbered as (update {table} as t set \"sequenceId\" = nextval('global_seq_id'), "
         '"shouldUpdateSequenceId" = false from picked where {same} returning t."tenancyId") '
         'select distinct "tenancyId" from numbered'
     ).format(

@@ -6,9 +6,8 @@ a round. Keys are added and removed by the sensor; a run adds those that it need
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import dagster as dg
@@ -99,15 +98,16 @@ def _type(spec: TenancySpec) -> sql.SQL:
     return sql.SQL(data_type(spec.type).postgres)  # pyright: ignore[reportArgumentType] -- from the type table
 
 
-def _parser(spec: TenancySpec) -> Any:
-    """Return what turns a key back into an id, and a key that somebody made up into None."""
-    constructor = {"uuid": UUID, "integer": int, "bigint": int}.get(data_type(spec.type).postgres, str)
+def _parser(spec: TenancySpec) -> Callable[[str], TenancyId | None]:
+    """Return what turns a key back into an id, and one that cannot be an id into None."""
+    constructor: Callable[[str], TenancyId] = {"uuid": UUID, "integer": int, "bigint": int}.get(
+        data_type(spec.type).postgres, str
+    )
 
     def parse(key: str) -> TenancyId | None:
         try:
-            tenancy_id = constructor(key)
+            return constructor(key)
         except ValueError:
             return None
-        return tenancy_id if str(tenancy_id) == key else None
 
     return parse

@@ -32,8 +32,8 @@ def describe_failure(
     def refused(part: Slice, columns: Sequence[ProjectedColumn]) -> str | None:
         statement = extraction.copy(columns, [[part]], destination.copy_format)
         try:
-            with snapshot.connection.transaction():
-                return destination.refusal(mapping, columns, snapshot.copy(statement))
+            with snapshot.copy(statement) as blocks:
+                return destination.refusal(mapping, columns, blocks)
         except psycopg.Error as refusal:
             if snapshot.connection.broken:
                 raise

@@ -252,9 +252,8 @@ class Engine:
         projection = self._destination.projection(mapping)
         extraction = Extraction(self._catalog, mapping, self._columns)
         statement = extraction.copy(projection, groups, self._destination.copy_format)
-        blocks = _Counted(snapshot.copy(statement))
-        # A savepoint: the snapshot outlives an error of one COPY.
-        with self._connection.transaction():
+        with snapshot.copy(statement) as rows:
+            blocks = _Counted(rows)
             try:
                 self._destination.deliver(mapping, slices, iter(blocks))
             except Exception as error:

@@ -1,7 +1,7 @@
 """A frozen view of the source, and how far the order is complete in it."""
 
 from collections.abc import Collection, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -41,8 +41,16 @@ class Snapshot:
         )
         return {Pair(tenancy_id, mapping_id) for tenancy_id, mapping_id in found}
 
-    def copy(self, statement: sql.Composed) -> Iterator[bytes]:
-        """Run a COPY TO STDOUT and yield its output in blocks of whole rows, about a megabyte each."""
+    @contextmanager
+    def copy(self, statement: sql.Composed) -> Generator[Iterator[bytes]]:
+        """Run a COPY TO STDOUT and give its output in blocks of whole rows, about a megabyte each.
+
+        The view outlives an error, the COPY's own or its reader's; what is not read is cancelled.
+        """
+        with self.connection.transaction(), closing(self._blocks(statement)) as blocks:
+            yield blocks
+
+    def _blocks(self, statement: sql.Composed) -> Generator[bytes]:
         with self.connection.cursor() as cursor, cursor.copy(statement) as rows:
             block = bytearray()
             for row in rows:

@@ -147,6 +147,28 @@ def test_a_load_that_another_worker_is_at_is_awaited_however_long_it_takes(pipel
     assert list(chunks) == []
 
 
+def test_the_failure_of_another_worker_is_passed_on(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    with pipeline.worker(Selection(mappings=["users"])) as other:
+        assert other._queue.claim(1, mappings=["users"])
+
+        class WhenPausing(threading.Event):
+            """The other worker gives up when the one under test has begun to wait for it."""
+
+            def wait(self, timeout: float | None = None) -> bool:
+                pipeline.admin.execute(
+                    "update dbsync.pending set lease_until = null, last_error = 'refused', "
+                    "next_attempt_at = 'infinity' where mapping_id = 'users'"
+                )
+                return False
+
+        outcome = catch_up(pipeline.pipeline, "users", [str(tenancy)], stop=WhenPausing())
+    assert outcome.failed == {str(tenancy): "refused"}
+    assert outcome.advances == {}
+
+
 def test_a_worker_that_does_not_move_is_not_awaited_for_ever(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)

@@ -40,6 +40,7 @@ def test_a_deleted_tenancy_is_gone_and_one_that_returns_is_back(pipeline: Harnes
     tenancy = pipeline.app.tenancy()
     pipeline.app.delete("Tenancy", id=tenancy)
     assert compare(pipeline.admin, pipeline.catalog.tenancy, {str(tenancy)}, Round()).gone == [str(tenancy)]
+    assert compare(pipeline.admin, pipeline.catalog.tenancy, set(), Round()).come == []
     pipeline.app.tenancy(tenancy_id=tenancy)
     turn = compare(pipeline.admin, pipeline.catalog.tenancy, set(), Round())
     assert (turn.come, turn.gone) == ([str(tenancy)], [])

@@ -1,6 +1,7 @@
 """What fails, how alone it fails, what it says, and how it heals."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -81,11 +82,8 @@ def test_a_value_that_the_source_cannot_convert_is_named_as_well(pipeline: Harne
             'insert into "Price" values (%s, 1, 1.005), (%s, 2, %s)', [tenancy, tenancy, 10**number * 100]
         )
     pipeline.sequence()
-    errors = [entry.delivery.error for entry in turn(pipeline).values()]
-    assert [error for error in errors if error] == [
-        f"mapping prices, tenancy {tenancies[2]}, key id=2, column amount: numeric field overflow DETAIL: A field with "
-        "precision 6, scale 2 must round to an absolute value less than 10^4."
-    ]
+    (error,) = [entry.delivery.error for entry in turn(pipeline).values() if entry.delivery.error]
+    assert error.startswith(f"mapping prices, tenancy {tenancies[2]}, key id=2, column amount: numeric field overflow")
     found = pipeline.clickhouse.query(
         f"select id, toString(amount) from {pipeline.names.table(pipeline.catalog.mappings[0])}"
     )
@@ -217,7 +215,9 @@ def test_a_lost_session_of_the_source_ends_the_worker_and_loses_nothing(pipeline
     """Its claims end with it, so that the next one begins at once."""
     pipeline.app.user(pipeline.app.tenancy())
     pipeline.sequence()
-    with pytest.raises(UnreachableError, match="the source Postgres"), pipeline.worker() as worker:
+    with ExitStack() as stack:
+        stack.enter_context(pytest.raises(UnreachableError, match="the source Postgres"))
+        worker = stack.enter_context(pipeline.worker())
         pipeline.rows(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
             "where datname = current_database() and application_name = 'dbsync sync'"

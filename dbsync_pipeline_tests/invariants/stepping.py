@@ -237,4 +237,6 @@ def kill(pipeline: Harness, sessions: Iterable[int]) -> None:
 
 def expire_leases(pipeline: Harness) -> None:
     """Let an hour pass, as far as leases can tell."""
-    pipeline.admin.execute("update dbsync.pending set lease_until = now() - interval '1 hour' where lease_until is not null")
+    pipeline.admin.execute(
+        "update dbsync.pending set lease_until = now() - interval '1 hour' where lease_until is not null"
+    )

@@ -167,9 +167,7 @@ def test_a_process_that_is_killed_is_followed_at_once(pipeline: Harness, role: s
     if role == "worker":
         pipeline.sequence()
     urls = [pipeline.url, pipeline.server.clickhouse.url, pipeline.server.clickhouse_database]
-    with subprocess.Popen(
-        [sys.executable, "-c", _SEQUENCE, *urls, role], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", _SEQUENCE, *urls, role], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         with WatchedSequencer(pipeline) as sequencer, WatchedWorker(pipeline) as worker:

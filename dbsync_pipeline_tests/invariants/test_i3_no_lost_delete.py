@@ -38,8 +38,11 @@ WAYS: dict[str, Delete] = {
     "no tenancy any more": lambda app, tenancy, user, team: app.delete("Tenancy", id=tenancy),
     "no project any more": lambda app, tenancy, user, team: app.run('delete from "Project"'),
     "moved project": lambda app, tenancy, user, team: (
-        app.run('insert into "Project" ("id", "displayName", "isProductionMode", "updatedAt") '
-                "values ('other', 'other', false, %s)", NOW),
+        app.run(
+            'insert into "Project" ("id", "displayName", "isProductionMode", "updatedAt") '
+            "values ('other', 'other', false, %s)",
+            NOW,
+        ),
         app.update("Tenancy", {"id": tenancy}, projectId="other"),
     ),
     "savepoint": lambda app, tenancy, user, team: _in_savepoints(app, user, team),

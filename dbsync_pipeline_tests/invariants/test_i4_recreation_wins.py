@@ -105,16 +105,16 @@ def test_deleted_and_inserted_again_between_any_two_steps(pipeline: Harness, nam
         while first <= steps:
             for distance in DISTANCES:
                 steps = _interleave(pipeline, worker, scenario, keys, (first, first + distance))
-                found = {row["id"] if "id" in row else row["permission_id"] for row in pipeline.view(scenario.mapping_id)}
+                found = {
+                    row["id"] if "id" in row else row["permission_id"] for row in pipeline.view(scenario.mapping_id)
+                }
                 assert found == before, f"gone at {first}, back {distance} later"
             first += 1
     assert steps >= 10
     pipeline.assert_equal()
 
 
-def _interleave(
-    pipeline: Harness, worker: WatchedWorker, scenario: Scenario, keys: Keys, at: tuple[int, int]
-) -> int:
+def _interleave(pipeline: Harness, worker: WatchedWorker, scenario: Scenario, keys: Keys, at: tuple[int, int]) -> int:
     """Run one pass with the two changes before its given steps; return how many steps it had."""
     scenario.dirty(pipeline.app, keys)
     passing: list[Steps] = []

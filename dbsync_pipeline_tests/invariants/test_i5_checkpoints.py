@@ -37,7 +37,10 @@ def test_everything_below_a_checkpoint_is_there_at_every_step(pipeline: Harness)
     def look(boundary: str) -> None:
         reached.append(assert_true_checkpoint(pipeline, tenancy))
 
-    with WatchedWorker(pipeline, chunk_rows=2, tell=look) as worker, WatchedSequencer(pipeline, batch_size=2) as numberer:
+    with (
+        WatchedWorker(pipeline, chunk_rows=2, tell=look) as worker,
+        WatchedSequencer(pipeline, batch_size=2) as numberer,
+    ):
         for turn in range(4):
             pipeline.app.delete("ProjectUser", projectUserId=users.pop())
             users.append(pipeline.app.user(tenancy))

@@ -13,27 +13,46 @@ from typing import Any
 
 import psycopg
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from dbsync_pipeline.demo.application.actor import Tenancy
 from dbsync_pipeline.demo.application.mix import WEIGHTS, Application
 from dbsync_pipeline.verify.compare import compare
 from dbsync_pipeline_tests.expected import EXPECTED
 from dbsync_pipeline_tests.harness import Harness, init_source
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill
 
+_FEWEST_TENANCIES = 2
 _SESSIONS = 3
 _WORKERS = 3
 _SEQUENCERS = 2
 
 Transaction = Callable[[Application, random.Random], bool]
 _TRANSACTIONS: tuple[Transaction, ...] = (*WEIGHTS, Application.truncate_preferences)
-# What the others need, and what takes most with it, more often than the rest.
-_FREQUENT: tuple[Transaction, ...] = (
+_FURNITURE: tuple[Transaction, ...] = (
     *(Application.sign_up, Application.sign_up, Application.create_team, Application.join_team, Application.invite),
-    *(Application.grant_project_permission, Application.recreate_user, Application.recreate_user_later),
-    *(Application.delete_user, Application.move_user, Application.recreate_team, Application.delete_tenancy),
-    *(Application.create_sibling_tenancy, Application.regrant_project_permission, Application.write_email),
+    *(Application.grant_team_permission, Application.grant_project_permission, Application.set_preference),
+    *(Application.sign_in, Application.link_account, Application.write_email, Application.start_replay),
 )
+# Keys that go, come back, or change hands: where copies are easiest to get wrong.
+_RISKY: tuple[Transaction, ...] = (
+    *(Application.recreate_user, Application.recreate_user_later, Application.move_user, Application.recreate_team),
+    *(Application.rejoin_team, Application.rejoin_team_later, Application.delete_team, Application.delete_user),
+    *(Application.regrant_team_permission, Application.regrant_project_permission, Application.redirect_invitation),
+    *(Application.change_project_permission, Application.promote_channel, Application.rename_team),
+    *(Application.unbind_account, Application.bind_account, Application.replace_preference),
+    *(Application.delete_tenancy, Application.create_sibling_tenancy, Application.revoke_code),
+)
+
+
+class CrowdedApplication(Application):
+    """The demo's application, with all tenancies equally busy and equally likely to go."""
+
+    def random_tenancy(self, rng: random.Random) -> Tenancy:
+        return rng.choice(self.tenancies)
+
+    def doomed_tenancy(self, rng: random.Random) -> Tenancy | None:
+        return rng.choice(self.tenancies) if len(self.tenancies) > _FEWEST_TENANCIES else None
 
 
 class Session:
@@ -47,7 +66,7 @@ class Session:
 
     def run(self, transaction: Transaction, rng: random.Random) -> None:
         """Run one transaction of the application, in the open one if there is one; a conflict undoes it."""
-        application = Application(self.connection)
+        application = CrowdedApplication(self.connection)
         if not application.tenancies:
             return
         with suppress(psycopg.errors.IntegrityError, psycopg.errors.OperationalError):
@@ -67,11 +86,16 @@ class Session:
             transaction.__exit__(type(rollback), rollback, None)
 
 
+_session = st.integers(0, _SESSIONS - 1)
+_transactions = st.lists(st.sampled_from(_TRANSACTIONS) | st.sampled_from(_RISKY), min_size=1, max_size=6)
+_batch = st.sampled_from((1, 3, 50))
+_chunk_rows = st.sampled_from((1, 3, 1000))
+
+
 class PipelineMachine(RuleBasedStateMachine):
     """The rules; `pipeline` is set by who runs it."""
 
     pipeline: Harness
-    crashes = True
 
     @initialize(seed=st.integers(0, 1000))
     def start(self, seed: int) -> None:
@@ -82,43 +106,52 @@ class PipelineMachine(RuleBasedStateMachine):
         self.working: list[tuple[WatchedWorker, Steps] | None] = [None] * _WORKERS
         self.checkpoints: dict[tuple[str, Any, int], int] = {}
         self.complete: list[tuple[int, set[tuple[Any, ...]]]] = []
-        application = Application(self.sessions[0].connection)
-        for _ in range(3):
+        application = CrowdedApplication(self.sessions[0].connection)
+        for _ in range(2):
             application.create_project(self.rng)
             application.create_sibling_tenancy(self.rng)
-        for transaction in (*_FREQUENT[:6], *_FREQUENT[:6]):
+        for transaction in _FURNITURE * 6:
             self.sessions[0].run(transaction, self.rng)
+        self.pipeline.drain()
 
     # --- the application
 
-    @rule(
-        session=st.integers(0, _SESSIONS - 1),
-        transactions=st.lists(st.sampled_from(_TRANSACTIONS) | st.sampled_from(_FREQUENT), min_size=1, max_size=6),
-    )
+    @rule(session=_session, transactions=_transactions)
     def write(self, session: int, transactions: list[Transaction]) -> None:
         for transaction in transactions:
             # A table that is emptied at one stroke stays locked to the end, and with it everyone who reads it.
             if self.sessions[session].open is None or transaction is not Application.truncate_preferences:
                 self.sessions[session].run(transaction, self.rng)
 
-    @rule(session=st.integers(0, _SESSIONS - 1))
-    def hold_open(self, session: int) -> None:
+    @rule(session=_session, transactions=_transactions, batch=_batch)
+    def write_and_number(self, session: int, transactions: list[Transaction], batch: int) -> None:
+        self.write(session, transactions)
+        self.number_all(batch)
+
+    @rule(session=_session, transactions=_transactions, chunk_rows=_chunk_rows)
+    def write_and_deliver(self, session: int, transactions: list[Transaction], chunk_rows: int) -> None:
+        self.write(session, transactions)
+        self.number_all(50)
+        self.deliver_all(chunk_rows, 100)
+
+    @rule(session=_session, transactions=_transactions)
+    def hold_open(self, session: int, transactions: list[Transaction]) -> None:
+        """Write in a transaction that stays open."""
         if self.sessions[session].open is None:
             self.sessions[session].begin()
+        self.write(session, transactions)
 
-    @rule(session=st.integers(0, _SESSIONS - 1), commit=st.booleans())
-    def end(self, session: int, *, commit: bool) -> None:
-        if self.sessions[session].open is not None:
-            self.sessions[session].end(commit=commit)
-
-    @rule(session=st.integers(0, _SESSIONS - 1))
-    def disconnect(self, session: int) -> None:
-        self.sessions[session].connection.close()
-        self.sessions[session] = Session(self.pipeline)
+    @rule(session=_session, ending=st.sampled_from(("commit", "commit", "roll back", "disconnect")))
+    def end(self, session: int, ending: str) -> None:
+        if ending == "disconnect":
+            self.sessions[session].connection.close()
+            self.sessions[session] = Session(self.pipeline)
+        elif self.sessions[session].open is not None:
+            self.sessions[session].end(commit=ending == "commit")
 
     # --- the sequencer
 
-    @rule(which=st.integers(0, _SEQUENCERS - 1), batch=st.sampled_from((1, 3, 50)), steps=st.integers(1, 40))
+    @rule(which=st.integers(0, _SEQUENCERS - 1), batch=_batch, steps=st.integers(1, 40))
     def number(self, which: int, batch: int, steps: int) -> None:
         """Start a pass, or go on with one, up to a number of boundaries."""
         entry = self.numbering[which]
@@ -133,7 +166,7 @@ class PipelineMachine(RuleBasedStateMachine):
                 break
         self._check_complete()
 
-    @rule(batch=st.sampled_from((1, 3, 50)))
+    @rule(batch=_batch)
     def number_all(self, batch: int) -> None:
         """Run one whole pass, unless another sequencer is in the middle of a transaction."""
         sequencer = WatchedSequencer(self.pipeline, batch_size=batch)
@@ -141,8 +174,7 @@ class PipelineMachine(RuleBasedStateMachine):
         sequencer.close()
         self._check_complete()
 
-    @rule(which=st.integers(0, _SEQUENCERS - 1))
-    def kill_sequencer(self, which: int) -> None:
+    def _kill_sequencer(self, which: int) -> None:
         entry = self.numbering[which]
         if entry is not None:
             kill(self.pipeline, entry[0].sessions)
@@ -162,7 +194,7 @@ class PipelineMachine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, _WORKERS - 1),
-        chunk_rows=st.sampled_from((1, 3, 1000)),
+        chunk_rows=_chunk_rows,
         batch_size=st.sampled_from((1, 4, 100)),
         steps=st.integers(1, 40),
     )
@@ -185,7 +217,7 @@ class PipelineMachine(RuleBasedStateMachine):
                 break
         self._check_checkpoints()
 
-    @rule(chunk_rows=st.sampled_from((1, 3, 1000)), batch_size=st.sampled_from((4, 100)))
+    @rule(chunk_rows=_chunk_rows, batch_size=st.sampled_from((4, 100)))
     def deliver_all(self, chunk_rows: int, batch_size: int) -> None:
         """Run one whole cycle."""
         worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size)
@@ -193,8 +225,7 @@ class PipelineMachine(RuleBasedStateMachine):
         worker.close()
         self._check_checkpoints()
 
-    @rule(which=st.integers(0, _WORKERS - 1), session=st.sampled_from((slice(0, 1), slice(1, 2), slice(0, 2))))
-    def kill_worker(self, which: int, session: slice) -> None:
+    def _kill_worker(self, which: int, session: slice) -> None:
         """Cut the session that reads, the one that keeps the queue, or both."""
         entry = self.working[which]
         if entry is not None:
@@ -202,10 +233,6 @@ class PipelineMachine(RuleBasedStateMachine):
             entry[1].abandon()
             entry[0].close()
             self.working[which] = None
-
-    @rule()
-    def let_leases_expire(self) -> None:
-        expire_leases(self.pipeline)
 
     def _end_work(self, which: int) -> None:
         entry = self.working[which]
@@ -217,21 +244,32 @@ class PipelineMachine(RuleBasedStateMachine):
 
     # --- the operator, and fate
 
-    @rule(mapping_id=st.sampled_from(sorted(EXPECTED)), times=st.integers(0, 3))
-    def resync(self, mapping_id: str, times: int) -> None:
-        """Every fourth time, deliver a mapping again: for `init`, it changed."""
-        if times == 0 and all(session.open is None for session in self.sessions) and not any(self.numbering):
+    @rule(
+        mishap=st.sampled_from((*("leases", "worker", "sequencer") * 3, "reader", "queue", "resync", "clickhouse")),
+        which=st.integers(0, _WORKERS - 1),
+        mapping_id=st.sampled_from(sorted(EXPECTED)),
+    )
+    def suffer(self, mishap: str, which: int, mapping_id: str) -> None:
+        match mishap:
+            case "leases":
+                expire_leases(self.pipeline)
+            case "sequencer":
+                self._kill_sequencer(which % _SEQUENCERS)
+            case "worker" | "reader" | "queue":
+                self._kill_worker(which, {"worker": slice(0, 2), "reader": slice(0, 1), "queue": slice(1, 2)}[mishap])
+            case "resync":
+                self._resync(mapping_id)
+            case _:
+                self.pipeline.server.clickhouse.kill()
+                self.pipeline.server.clickhouse.start()
+
+    def _resync(self, mapping_id: str) -> None:
+        """Deliver a mapping again: for `init`, it changed."""
+        if all(session.open is None for session in self.sessions) and not any(self.numbering):
             self.pipeline.admin.execute(
                 "update dbsync.installed set fingerprint = 'older' where object_id = %s", [f"mapping {mapping_id}"]
             )
             init_source(self.pipeline.pipeline, self.pipeline.admin)
-
-    @precondition(lambda self: self.crashes)
-    @rule(times=st.integers(0, 9))
-    def crash_clickhouse(self, times: int) -> None:
-        if times == 0:
-            self.pipeline.server.clickhouse.kill()
-            self.pipeline.server.clickhouse.start()
 
     @rule()
     def rest(self) -> None:
@@ -276,7 +314,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def _check_complete(self) -> None:
         """Invariant I1: up to a mark once seen, rows and tombstones leave or get higher ids; none ever joins."""
         parts = [
-            f"select '{table.name}', \"sequenceId\" from \"{table.name}\" where \"sequenceId\" is not null"
+            f'select \'{table.name}\', "sequenceId" from "{table.name}" where "sequenceId" is not null'
             for table in self.pipeline.catalog.source_tables
         ]
         parts.append("select 'tombstone', sequence_id from dbsync.tombstone where sequence_id is not null")
