@@ -6,8 +6,14 @@ connection: statements run beside each other (a SELECT beside two long INSERTs t
 reaches another. All methods block and may be called from any thread.
 """
 
+import errno
+import fcntl
+import os
 import re
+import tempfile
+import time
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +28,9 @@ _STREAMABLE = {"Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CS
 
 # A server's defaults gather a million rows before a block of an INSERT is made, which took 3 GB for rows of 1 kB.
 _INSERT_SETTINGS = {"max_insert_block_size": "65536", "min_insert_block_size_bytes": str(64 * 1024 * 1024)}
+
+
+_PIPE_BYTES = 1 << 20
 
 
 class EngineError(Exception):
@@ -115,12 +124,17 @@ class Engine:
     def insert(self, head: bytes, data_format: str, surroundings: Surroundings) -> "Insert":
         """Begin an INSERT whose data will be appended."""
         connection = self._open(replace(surroundings, settings=_INSERT_SETTINGS | dict(surroundings.settings)))
-        try:
-            with _engine_errors():
-                return Insert(connection, connection.send_insert(head, data_format))
-        except EngineError:
-            connection.close()
-            raise
+        return Insert(self, connection, head, data_format)
+
+    def kill(self, words: str) -> None:
+        """Ask the statements whose text holds these words to end."""
+        with suppress(EngineError):
+            self.run(
+                f"kill query where position(query, {_quoted(words, chr(39))}) > 0 "
+                "and query not ilike 'kill query%'".encode(),
+                "Null",
+                Surroundings(),
+            )
 
     def cancel_all(self) -> None:
         """Ask every statement that is running now to end."""
@@ -148,32 +162,76 @@ class Engine:
 
 
 class Insert:
-    """An INSERT that is being fed. Memory stays flat: the engine parses and writes what is appended as it comes."""
+    """An INSERT that is being fed, through a named pipe that the engine reads as a file.
 
-    def __init__(self, connection: "_Connection", stream: "_Inserter") -> None:
+    `chdb` has an interface of its own for this, but that swallows what goes wrong after parsing: a violated constraint
+    or a full disk would be acknowledged. A statement that reads a file is answered as any other. Memory stays flat, as
+    the engine parses and writes what comes.
+    """
+
+    def __init__(self, engine: Engine, connection: "_Connection", head: bytes, data_format: str) -> None:
+        self._engine = engine
         self._connection = connection
-        self._stream = stream
+        self._directory = tempfile.TemporaryDirectory(prefix="dbsync-insert-")
+        self._pipe = Path(self._directory.name) / "data"
+        os.mkfifo(self._pipe, 0o600)
+        source = f" from infile {_quoted(str(self._pipe), chr(39))} compression 'none' format {data_format}"
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="insert")
+        self._answer = self._threads.submit(self._connection.query, head + source.encode(), "Null")
+        self._writer = self._open_writer()
 
     def append(self, data: bytes) -> None:
-        """Hand over the next bytes of the data."""
-        with _engine_errors():
-            self._stream.append(data)
+        """Hand over the next bytes of the data.
+
+        Raises:
+            EngineError: the engine has refused what came before.
+        """
+        rest = memoryview(data)
+        try:
+            while rest and self._writer is not None:
+                rest = rest[os.write(self._writer, rest) :]
+        except BrokenPipeError:
+            self.finish()
 
     def finish(self) -> Mapping[str, int]:
-        """Write what is left, wait until all of it is stored, and return the counts."""
+        """Wait until all of it is stored, and return the counts."""
+        self._end_of_data()
         with _engine_errors():
-            done = self._stream.finish()
+            done = self._answer.result()
         return {
-            "written_rows": done.rows_written,
-            "written_bytes": done.bytes_written,
-            "elapsed_ns": int(done.elapsed * 1e9),
+            "written_rows": done.rows_written(),
+            "written_bytes": done.bytes_written(),
+            "elapsed_ns": int(done.elapsed() * 1e9),
         }
 
     def close(self) -> None:
-        """Release the connection; an INSERT that was not finished is abandoned, whole blocks stored before stay."""
-        with suppress(RuntimeError):
-            self._stream.cancel()
+        """Release everything; an INSERT that was not finished is killed, whole blocks stored before stay."""
+        if self._writer is not None and not self._answer.done():
+            self._engine.kill(str(self._pipe))
+        self._end_of_data()
+        self._threads.shutdown()
         self._connection.close()
+        self._directory.cleanup()
+
+    def _open_writer(self) -> int | None:
+        """Open the pipe once the engine reads it; there is nothing to open when it refuses the statement outright."""
+        while not self._answer.done():
+            try:
+                writer = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                time.sleep(0.0005)
+            else:
+                os.set_blocking(writer, True)
+                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+                return writer
+        return None
+
+    def _end_of_data(self) -> None:
+        if self._writer is not None:
+            os.close(self._writer)
+            self._writer = None
 
 
 def _preparations(surroundings: Surroundings) -> Iterator[str]:
@@ -218,20 +276,7 @@ class _Result(Protocol):
     def bytes_written(self) -> int: ...
 
 
-class _InsertResult(Protocol):
-    rows_written: int
-    bytes_written: int
-    elapsed: float
-
-
-class _Inserter(Protocol):
-    def append(self, data: bytes) -> None: ...
-    def finish(self) -> _InsertResult: ...
-    def cancel(self) -> None: ...
-
-
 class _Connection(Protocol):
     def query(self, query: bytes, format: str) -> _Result: ...  # noqa: A002  # chdb's name.
     def send_query(self, query: bytes, format: str) -> Iterator[_Result]: ...  # noqa: A002  # likewise.
-    def send_insert(self, query: bytes, format: str) -> _Inserter: ...  # noqa: A002  # likewise.
     def close(self) -> None: ...

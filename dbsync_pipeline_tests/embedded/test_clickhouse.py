@@ -201,6 +201,14 @@ def test_a_bad_row_fails_its_insert(client: Client) -> None:
     assert client.command("select count() from t") == 0
 
 
+def test_what_fails_after_parsing_is_not_acknowledged(client: Client) -> None:
+    """A constraint stands for everything that can go wrong between a parsed row and the disk."""
+    client.command("create table guarded (n Int64, constraint positive check n > 0) engine = MergeTree order by n")
+    with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT"):
+        client.raw_insert("guarded", ["n"], b"1\n-1\n", fmt="TabSeparated")
+    assert client.query("select count() from guarded").result_rows == [(0,)]
+
+
 def test_memory_stays_flat_under_a_long_insert(client: Client, clickhouse_server: EmbeddedClickHouse) -> None:
     # Nothing is stored, as merges of stored rows would have memory of their own.
     client.command("create table t (a UInt64, b String) engine = Null")

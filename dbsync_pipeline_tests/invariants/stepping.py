@@ -170,24 +170,29 @@ class WatchedWorker:
 class Steps:
     """Work that runs one boundary at a time, in a thread that waits in between.
 
-    `boundary` is where it waits, None once it has ended; `error` is what it ended with.
+    `wait` is what the work has to be told to call. `boundary` is where it waits, None once it has ended; `error` is
+    what it ended with.
     """
 
-    def __init__(self, work: Callable[[Tell], object]) -> None:
+    def __init__(self) -> None:
         self.boundary: str | None = "start"
         self.error: BaseException | None = None
-        self.result: object = None
-        self._work = work
-        self._free = False
+        self._result: Any = None
+        self._free = True
         self._go = threading.Semaphore(0)
         self._there = threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
 
-    def _run(self) -> None:
+    def start(self, work: Callable[[], object]) -> Self:
+        """Begin; nothing of the work is done before the first `advance`."""
+        self._free = False
+        self._thread = threading.Thread(target=self._run, args=[work], daemon=True)
+        self._thread.start()
+        return self
+
+    def _run(self, work: Callable[[], object]) -> None:
         self._go.acquire()
         try:
-            self.result = self._work(self.wait)
+            self._result = work()
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that looks on.
             self.error = error
         self.boundary = None
@@ -214,14 +219,14 @@ class Steps:
         while self.advance() != boundary:
             assert self.boundary is not None, f"ended before {boundary!r}: {self.error!r}"
 
-    def finish(self) -> object:
+    def finish(self) -> Any:
         """Let it run to its end; return its result or raise its error."""
         self._free = True
         self.advance()
         self._thread.join(DEADLINE_SECONDS)
         if self.error is not None:
             raise self.error
-        return self.result
+        return self._result
 
     def abandon(self) -> None:
         """Let it run to its end, whatever that is."""

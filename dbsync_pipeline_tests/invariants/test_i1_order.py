@@ -21,17 +21,17 @@ def test_a_second_sequencer_gives_out_no_id_while_the_first_has_not_committed(pi
     pipeline.admin.execute("select setval('dbsync.sequence_id', %s)", [start])
     tenancy = pipeline.app.tenancy()
     users = [pipeline.app.user(tenancy) for _ in range(6)]
-    first: list[Steps] = []
-    slow = WatchedSequencer(pipeline, batch_size=3, tell=lambda boundary: first[0].wait(boundary))
-    first.append(Steps(lambda _: slow.sequencer.run_pass()))
+    first = Steps()
+    slow = WatchedSequencer(pipeline, batch_size=3, tell=first.wait)
+    first.start(slow.sequencer.run_pass)
     while pipeline.value("select last_value from dbsync.sequence_id") == start:
-        first[0].until("commit")
+        first.until("commit")
 
     other = WatchedSequencer(pipeline, batch_size=3)
     assert other.sequencer.run_pass().locked_out
     assert marks(pipeline)[1] == 0
     pipeline.sync()
-    first[0].finish()
+    first.finish()
 
     while other.sequencer.run_pass().handled:
         pass
@@ -76,14 +76,14 @@ def test_what_is_read_at_any_moment_of_numbering_has_no_gap(pipeline: Harness) -
 def test_ids_of_a_sequencer_that_died_are_never_waited_for(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)
-    dying: list[Steps] = []
-    sequencer = WatchedSequencer(pipeline, tell=lambda boundary: dying[0].wait(boundary))
-    dying.append(Steps(lambda _: sequencer.sequencer.run_pass()))
+    dying = Steps()
+    sequencer = WatchedSequencer(pipeline, tell=dying.wait)
+    dying.start(sequencer.sequencer.run_pass)
     while not pipeline.value("select is_called from dbsync.sequence_id"):
-        dying[0].until("commit")
+        dying.until("commit")
     kill(pipeline, sequencer.sessions)
-    dying[0].abandon()
-    assert isinstance(dying[0].error, psycopg.OperationalError)
+    dying.abandon()
+    assert isinstance(dying.error, psycopg.OperationalError)
     pipeline.assert_synced()
     assert pipeline.value('select "sequenceId" from "ProjectUser"') > 1
 

@@ -7,7 +7,6 @@ crash the survivors are a new sequencer or worker on new sessions, which know no
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from itertools import count
 from uuid import UUID
 
@@ -22,19 +21,24 @@ TOUCHED = ("users", "connected_accounts", "team_invitations", "teams")
 
 
 class Plug:
-    """Pulled at the n-th boundary."""
+    """Pulled at the n-th boundary after it was put in."""
 
-    def __init__(self, at: int, pull: Callable[[], None]) -> None:
-        self.left = at
-        self.pulled = False
-        self.boundary = ""
-        self._pull = pull
+    def __init__(self, pipeline: Harness, at: int) -> None:
+        self.boundary: str | None = None
+        self._pipeline = pipeline
+        self._left = at
+        self._sessions: list[int] = []
+
+    def put_in(self, sessions: list[int]) -> None:
+        self._sessions = sessions
 
     def tell(self, boundary: str) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.pulled, self.boundary = True, boundary
-            self._pull()
+        if self._sessions:
+            self._left -= 1
+        if self._left == 0:
+            self._left = -1
+            self.boundary = boundary
+            kill(self._pipeline, self._sessions)
 
 
 def change(pipeline: Harness, tenancy: UUID, user: UUID, team: UUID, turn: int) -> None:
@@ -56,22 +60,22 @@ def test_a_sequencer_cut_before_any_of_its_steps(pipeline: Harness) -> None:
     boundaries = set()
     for step in count(1):
         change(pipeline, tenancy, user, team, step)
-        plug = Plug(step, lambda: kill(pipeline, sequencer.sessions))
-        sequencer = WatchedSequencer(pipeline, tell=plug.tell)
-        try:
-            sequencer.sequencer.run_pass()
-        except psycopg.OperationalError:
-            assert plug.pulled
-        sequencer.close()
+        plug = Plug(pipeline, step)
+        with WatchedSequencer(pipeline, tell=plug.tell) as sequencer:
+            plug.put_in(sequencer.sessions)
+            try:
+                sequencer.sequencer.run_pass()
+            except psycopg.OperationalError:
+                assert plug.boundary
         # Whatever it had numbered is delivered without another change of the tenancy.
         pipeline.sync()
         pipeline.drain()
         pipeline.assert_equal(*TOUCHED)
         boundaries.add(plug.boundary)
-        if not plug.pulled:
+        if plug.boundary is None:
             break
     assert step > 25
-    assert boundaries == {"begin", "statement", "commit", "committed", ""}
+    assert boundaries == {"begin", "statement", "commit", "committed", None}
     pipeline.assert_equal()
 
 
@@ -110,21 +114,19 @@ def test_a_worker_cut_before_any_of_its_steps(pipeline: Harness, which: str) -> 
     for step in count(1):
         change(pipeline, tenancy, user, team, step)
         pipeline.sequence()
-        plug = Plug(step, lambda: kill(pipeline, worker.sessions[chosen]))
-        started: list[bool] = []
-        worker = WatchedWorker(pipeline, tell=lambda boundary: plug.tell(boundary) if started else None)
-        started.append(True)
-        try:
-            worker.cycle.run_once()
-        except (psycopg.OperationalError, DbsyncError):
-            assert plug.pulled
-        worker.close()
+        plug = Plug(pipeline, step)
+        with WatchedWorker(pipeline, tell=plug.tell) as worker:
+            plug.put_in(worker.sessions[chosen])
+            try:
+                worker.cycle.run_once()
+            except (psycopg.OperationalError, DbsyncError):
+                assert plug.boundary
         boundaries.add(plug.boundary)
         pipeline.drain()
         pipeline.assert_equal(*TOUCHED)
-        if not plug.pulled:
+        if plug.boundary is None:
             break
-    assert boundaries >= {"checkpoints", "extract", "deliver", "delivered", "record", "recorded", "statement", ""}
+    assert boundaries >= {"checkpoints", "extract", "deliver", "delivered", "record", "recorded", "statement", None}
     pipeline.assert_equal()
 
 

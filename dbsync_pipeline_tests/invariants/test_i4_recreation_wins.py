@@ -117,19 +117,19 @@ def test_deleted_and_inserted_again_between_any_two_steps(pipeline: Harness, nam
 def _interleave(pipeline: Harness, worker: WatchedWorker, scenario: Scenario, keys: Keys, at: tuple[int, int]) -> int:
     """Run one pass with the two changes before its given steps; return how many steps it had."""
     scenario.dirty(pipeline.app, keys)
-    passing: list[Steps] = []
-    with WatchedSequencer(pipeline, tell=lambda boundary: passing[0].wait(boundary)) as sequencer:
-        passing.append(Steps(lambda _: sequencer.sequencer.run_pass()))
+    passing = Steps()
+    with WatchedSequencer(pipeline, tell=passing.wait) as sequencer:
+        passing.start(sequencer.sequencer.run_pass)
         left = list(zip(at, (scenario.go, scenario.come), strict=True))
         steps = 0
         while True:
             while left and left[0][0] <= steps and _tried(pipeline.app, keys, left[0][1]):
                 left.pop(0)
             worker.cycle.run_once()
-            if passing[0].advance() is None:
+            if passing.advance() is None:
                 break
             steps += 1
-        passing[0].finish()
+        passing.finish()
     for _, change in left:
         change(pipeline.app, keys)
     pipeline.drain()

@@ -76,14 +76,14 @@ def test_a_worker_of_before_a_resync_does_not_end_it(pipeline: Harness) -> None:
     pipeline.drain()
     pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="changed")
     pipeline.sequence()
-    work: list[Steps] = []
-    with WatchedWorker(pipeline, tell=lambda boundary: work[0].wait(boundary) if work else None) as worker:
-        work.append(Steps(lambda _: worker.cycle.run_once()))
-        work[0].until("recorded")
+    work = Steps()
+    with WatchedWorker(pipeline, tell=work.wait) as worker:
+        work.start(worker.cycle.run_once)
+        work.until("recorded")
         pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('users'))}")
         pipeline.admin.execute("update dbsync.installed set fingerprint = 'older' where object_id = 'mapping users'")
         assert "mapping users" in init_source(pipeline.pipeline, pipeline.admin)
-        work[0].finish()
+        work.finish()
     assert (tenancy, "users") in pipeline.pending()
     pipeline.assert_synced()
     assert pipeline.versions("users")[-1]["display_name"] == "changed"
@@ -93,15 +93,15 @@ def test_a_lease_that_is_lost_completes_nothing(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)
     pipeline.sequence()
-    work: list[Steps] = []
-    with WatchedWorker(pipeline, tell=lambda boundary: work[0].wait(boundary) if work else None) as slow:
-        work.append(Steps(lambda _: slow.cycle.run_once()))
-        work[0].until("deliver")
+    work = Steps()
+    with WatchedWorker(pipeline, tell=work.wait) as slow:
+        work.start(slow.cycle.run_once)
+        work.until("deliver")
         expire_leases(pipeline)
         with WatchedWorker(pipeline) as other:
             held = other.queue.claim(100)
             assert {item.tenancy_id for item in held} == {tenancy}
-            work[0].finish()
+            work.finish()
             kept = "select count(*) from dbsync.pending where lease_worker is not null and wanted > reached"
             assert pipeline.value(kept) == len(held)
     pipeline.assert_synced()

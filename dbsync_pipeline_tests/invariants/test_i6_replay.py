@@ -6,17 +6,16 @@ from uuid import UUID
 import pytest
 
 from dbsync_pipeline_tests.harness import Harness
-from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases
+from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, expire_leases
 
 BOUNDARIES = ("checkpoints", "extract", "deliver", "delivered", "record")
 
 
 def held_worker(pipeline: Harness) -> tuple[WatchedWorker, Steps]:
     """Return a worker whose cycle goes one boundary at a time."""
-    work: list[Steps] = []
-    worker = WatchedWorker(pipeline, tell=lambda boundary: work[0].wait(boundary) if work else None)
-    work.append(Steps(lambda _: worker.cycle.run_once()))
-    return worker, work[0]
+    work = Steps()
+    worker = WatchedWorker(pipeline, tell=work.wait)
+    return worker, work.start(worker.cycle.run_once)
 
 
 def write_everything(pipeline: Harness, tenancy: UUID) -> tuple[UUID, UUID]:

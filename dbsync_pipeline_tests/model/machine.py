@@ -156,10 +156,9 @@ class PipelineMachine(RuleBasedStateMachine):
         """Start a pass, or go on with one, up to a number of boundaries."""
         entry = self.numbering[which]
         if entry is None:
-            steps_of: list[Steps] = []
-            sequencer = WatchedSequencer(self.pipeline, batch_size=batch, tell=lambda at: steps_of[0].wait(at))
-            steps_of.append(Steps(lambda _: sequencer.sequencer.run_pass()))
-            entry = self.numbering[which] = (sequencer, steps_of[0])
+            passing = Steps()
+            sequencer = WatchedSequencer(self.pipeline, batch_size=batch, tell=passing.wait)
+            entry = self.numbering[which] = (sequencer, passing.start(sequencer.sequencer.run_pass))
         for _ in range(steps):
             if entry[1].advance() is None:
                 self._end_numbering(which)
@@ -202,15 +201,9 @@ class PipelineMachine(RuleBasedStateMachine):
         """Start a cycle, or go on with one, up to a number of boundaries."""
         entry = self.working[which]
         if entry is None:
-            steps_of: list[Steps] = []
-
-            def tell(boundary: str) -> None:
-                if steps_of:
-                    steps_of[0].wait(boundary)
-
-            worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, tell=tell)
-            steps_of.append(Steps(lambda _: worker.cycle.run_once()))
-            entry = self.working[which] = (worker, steps_of[0])
+            cycle = Steps()
+            worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, tell=cycle.wait)
+            entry = self.working[which] = (worker, cycle.start(worker.cycle.run_once))
         for _ in range(steps):
             if entry[1].advance() is None:
                 self._end_work(which)

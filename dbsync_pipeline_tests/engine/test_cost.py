@@ -1,0 +1,193 @@
+"""What a cycle costs, counted in rows and requests and never in time: it follows the change, not what exists (I9)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg import sql
+
+from dbsync_pipeline.destinations.base import Pair, Slice
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
+from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline_tests.acceptance.test_advanced import import_users
+from dbsync_pipeline_tests.harness import Harness
+
+REQUESTS = ("query", "execute", "insert_stream", "insert_rows")
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count what is asked of ClickHouse from now on."""
+    counted: Counter[str] = Counter()
+
+    def counting(name: str) -> Any:
+        original = getattr(ClickHouse, name)
+
+        def call(self: ClickHouse, *arguments: Any, **more: Any) -> Any:
+            counted[name] += 1
+            return original(self, *arguments, **more)
+
+        return call
+
+    for name in REQUESTS:
+        monkeypatch.setattr(ClickHouse, name, counting(name))
+    return counted
+
+
+def reads(pipeline: Harness, statement: sql.Composed) -> float:
+    """Return how many rows a query takes from tables and indexes, those included that it then leaves out.
+
+    A table that fits into a few pages is read whole, and rightly; these here stand for large ones.
+    """
+    explained = sql.SQL("explain (analyze, buffers, format json) {}").format(statement)
+    with pipeline.admin.transaction(force_rollback=True):
+        pipeline.admin.execute("set local enable_seqscan = off")
+        ((plan,),) = pipeline.admin.execute(explained).fetchall()
+    return sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in _nodes(plan[0]["Plan"])
+        if "Scan" in node["Node Type"] and ("Relation Name" in node or "Index Name" in node)
+    )
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _slices(tenancies: list[UUID], mapping: str, after: int, upto: int) -> list[Slice]:
+    return [Slice(Pair(tenancy, mapping), 0, after, upto, first=False) for tenancy in tenancies]
+
+
+def _extraction(pipeline: Harness, mapping: str) -> tuple[Extraction, ClickHouseDestination]:
+    found = pipeline.catalog.mapping(mapping)
+    destination = ClickHouseDestination(pipeline.clickhouse, pipeline.catalog, pipeline.names)
+    return Extraction(pipeline.catalog, found, pipeline.pipeline.columns), destination
+
+
+def test_inserts_do_not_grow_with_tenancies(pipeline: Harness, requests: Counter[str]) -> None:
+    """D34, S28: one insert a changed mapping and one of checkpoints for all tenancies of a batch, and no DDL."""
+    for _ in range(30):
+        tenancy = pipeline.app.tenancy()
+        pipeline.app.team(tenancy)
+        pipeline.app.user(tenancy, email="a@example.com")
+    pipeline.drain()
+    pipeline.app.run('update "ProjectUser" set "displayName" = \'changed\'')
+    pipeline.app.run('update "Team" set "displayName" = \'changed\'')
+    pipeline.sequence()
+    requests.clear()
+    assert len(pipeline._worker.run_once()) == 60
+    assert requests == {"query": 1, "insert_stream": 2, "insert_rows": 1}
+
+
+def test_a_quiet_worker_asks_nothing_of_clickhouse(pipeline: Harness, requests: Counter[str]) -> None:
+    """I9, D33: a tenancy without a change is not looked at."""
+    tenancies = [pipeline.app.tenancy() for _ in range(10)]
+    for tenancy in tenancies:
+        pipeline.app.user(tenancy)
+    pipeline.drain()
+    requests.clear()
+    assert pipeline._worker.run_once() == []
+    assert requests == {}
+    pipeline.app.user(tenancies[0])
+    pipeline.sequence()
+    assert [(result.item.tenancy_id, result.item.mapping_id) for result in pipeline._worker.run_once()] == [
+        (tenancies[0], "users")
+    ]
+
+
+def test_a_checkpoint_moves_past_what_holds_nothing(pipeline: Harness) -> None:
+    """D32, D33: a mapping whose rows are all gone again is not searched from its old position every time."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.account(tenancy, None)
+    pipeline.app.team(tenancy)
+    pipeline.drain()
+    account = pipeline.app.account(tenancy, pipeline.app.user(tenancy))
+    pipeline.app.update("ProjectUserOAuthAccount", {"id": account}, projectUserId=None)
+    pipeline.drain()
+    assert pipeline.checkpoint("connected_accounts", tenancy) == pipeline.value(
+        "select last_sequence_id from dbsync.sequencer"
+    )
+
+
+def test_a_page_reads_its_own_rows(pipeline: Harness) -> None:
+    """D31: reading one page of a large tenancy costs a page, wherever in the load it is."""
+    tenancy, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    for owner in (tenancy, other):
+        import_users(pipeline.app, owner, 3_000)
+    pipeline.sequence()
+    pipeline.admin.execute("analyze")
+    extraction, destination = _extraction(pipeline, "users")
+    ids = [
+        number
+        for (number,) in pipeline.rows(
+            'select "sequenceId" from "ProjectUser" where "tenancyId" = %s order by 1', tenancy
+        )
+    ]
+    projection = destination.projection(extraction.mapping)
+    for start in (0, 1_500, 2_899):
+        (page,) = _slices([tenancy], "users", ids[start] - 1, ids[start + 100] - 1)
+        # A user, its address, and the index entries that lead there.
+        assert reads(pipeline, extraction.live_rows(projection, [page])) <= 100 * 5
+        whole = Slice(page.pair, 0, page.after, ids[-1], first=False)
+        assert reads(pipeline, extraction.extent([whole], 100)) <= 100 * 5
+
+
+@pytest.mark.parametrize("mapping", ["users", "team_invitations", "team_member_profiles", "session_replays"])
+def test_a_change_is_found_without_reading_what_did_not(pipeline: Harness, mapping: str) -> None:
+    """D32: one changed row in each of a few tenancies, among many rows of many."""
+    tenancies = [pipeline.app.tenancy() for _ in range(20)]
+    for tenancy in tenancies:
+        import_users(pipeline.app, tenancy, 100)
+        team = pipeline.app.team(tenancy)
+        for number in range(20):
+            pipeline.app.invitation(tenancy, team, code=f"{tenancy}{number}")
+        pipeline.app.run(
+            'insert into "TeamMember" ("tenancyId", "teamId", "projectUserId", "updatedAt") '
+            'select "tenancyId", %s, "projectUserId", "updatedAt" from "ProjectUser" where "tenancyId" = %s',
+            *(team, tenancy),
+        )
+        user = pipeline.value('select "projectUserId" from "ProjectUser" where "tenancyId" = %s limit 1', tenancy)
+        for _ in range(20):
+            pipeline.app.chunk(tenancy, pipeline.app.replay(tenancy, user))
+    pipeline.sequence()
+    pipeline.admin.execute("analyze")
+    after = pipeline.value("select last_sequence_id from dbsync.sequencer")
+    pipeline.app.user(tenancies[0])
+    pipeline.sequence()
+    extraction, destination = _extraction(pipeline, mapping)
+    slices = _slices(tenancies[:10], mapping, after, after + 1_000)
+    assert reads(pipeline, extraction.live_rows(destination.projection(extraction.mapping), slices)) <= 60
+    assert reads(pipeline, extraction.tombstones(destination.projection(extraction.mapping), slices)) <= 60
+    assert reads(pipeline, extraction.extent(slices, 1_000)) <= 60
+
+
+def test_a_batch_of_thousands_of_pairs(pipeline: Harness) -> None:
+    """Whatever the setting allows, no query outgrows what ClickHouse takes for one."""
+    pipeline.settings_overrides["sync_batch_tenancies"] = 6_000
+    pipeline.admin.execute(
+        """
+        with fresh as (
+            insert into "Project" ("id", "displayName", "isProductionMode", "updatedAt") values ('p', 'p', false, now())
+        )
+        insert into "Tenancy" ("id", "projectId", "branchId", "organizationId", "updatedAt")
+        select gen_random_uuid(), 'p', 'main', gen_random_uuid(), now() from generate_series(1, 5000)
+        """
+    )
+    pipeline.sequence()
+    pipeline.admin.execute(
+        'insert into "Team" '
+        '("tenancyId", "teamId", "mirroredProjectId", "mirroredBranchId", "displayName", "updatedAt") '
+        "select tenancy_id, gen_random_uuid(), 'p', 'main', 'team', now() from dbsync.tenancy"
+    )
+    pipeline.sequence()
+    results = pipeline.sync()
+    assert len(results) == 5_000
+    assert pipeline.clickhouse.query(
+        f"select count() from {pipeline.names.view(pipeline.catalog.mapping('teams'))}"
+    ) == [(5_000,)]
+    assert pipeline.pending() == []
