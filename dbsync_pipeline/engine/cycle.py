@@ -17,6 +17,7 @@ from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
 
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
+_LONGEST_OUTAGE_PAUSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ class SyncCycle:
         except NotInstalledError:
             raise
         except DbsyncError as error:
-            self._queue.back_off({(item.tenancy_id, item.mapping_id): str(error) for item in items})
+            # Nobody's row is at fault: when the destination is back, all of them must be tried soon.
+            errors = {(item.tenancy_id, item.mapping_id): str(error) for item in items}
+            self._queue.back_off(errors, longest_seconds=_LONGEST_OUTAGE_PAUSE_SECONDS)
             return [
                 SyncResult(
                     item, Delivery(pair, 0, 0, complete=False, error=str(error)), self._destination.destination_id

@@ -223,12 +223,11 @@ class PendingQueue:
         """
         self._update(_COMPLETE, "reached", reached, complete_up_to=complete_up_to)
 
-    def back_off(self, errors: dict[tuple[TenancyId, str], str]) -> None:
-        """Give rows back that failed; each rests for longer than the last time."""
+    def back_off(self, errors: dict[tuple[TenancyId, str], str], *, longest_seconds: float | None = None) -> None:
+        """Give rows back that failed; each rests for longer than the last time, up to the policy's or this maximum."""
         messages = {key: redact(message)[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
-        self._update(
-            _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=self._retry.max_seconds
-        )
+        longest = self._retry.max_seconds if longest_seconds is None else min(longest_seconds, self._retry.max_seconds)
+        self._update(_BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=longest)
 
     def release(self) -> None:
         """Give back everything this worker still has claimed, as if it had not been tried."""
