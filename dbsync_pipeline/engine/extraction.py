@@ -64,7 +64,7 @@ class Extraction:
             values=joined(expression(entry.live) for entry in projection),
             slices=self._slices(slices),
             tenancies=ours("tenancy"),
-            rows=self._numbered_rows(),
+            rows=self._numbered_rows(slices),
             sequence=column(self._columns.sequence),
             joins=joined((join_clause(join) for join in self.mapping.joins), " "),
             filter=row_filter(self.mapping),
@@ -105,23 +105,23 @@ class Extraction:
             limit=sql.Literal(limit),
         )
 
-    def _numbered_rows(self) -> sql.Composed:
+    def _numbered_rows(self, slices: Sequence[Slice]) -> sql.Composed:
         names = {
             "source": table_name(self.mapping.source),
             "sequence": column(self._columns.sequence),
             "placement": ours("placement"),
             "mapping": sql.Literal(self.mapping.mapping_id),
+            "fence": _fence(slices),
         }
         if not self.mapping.has_placement:
             return sql.SQL(
-                "join {source} as source on {owner} = slice.tenancy_id "
-                "and {sequence} > slice.after and {sequence} <= slice.upto"
+                "cross join lateral (select * from {source} as source where {owner} = slice.tenancy_id "
+                "and {sequence} > slice.after and {sequence} <= slice.upto {fence}) as source"
             ).format(owner=column(self.mapping.tenancy.column or ""), **names)
         return sql.SQL(
-            "join {placement} as placement on placement.mapping_id = {mapping} "
-            "and placement.tenancy_id = slice.tenancy_id "
-            "and placement.sequence_id > slice.after and placement.sequence_id <= slice.upto "
-            "cross join {placed} join {source} as source on {same}"
+            "cross join lateral (select * from {placement} where mapping_id = {mapping} "
+            "and tenancy_id = slice.tenancy_id and sequence_id > slice.after and sequence_id <= slice.upto {fence}) "
+            "as placement cross join {placed} join {source} as source on {same}"
         ).format(
             placed=rebuilt_row(self.mapping.source, sql.SQL("placement.identity"), "placed"),
             same=same_columns(self.mapping.identity, SOURCE, "placed"),
@@ -134,8 +134,9 @@ class Extraction:
             "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
             "cross join lateral ("
             "select known.tenancy_id, jsonb_array_elements(known.former || known.columns) as columns) as tenancy "
-            "join {tombstone} as t on t.mapping_id = {mapping} and t.tenancy_id = slice.tenancy_id "
-            "and t.sequence_id > slice.after and t.sequence_id <= slice.upto "
+            "cross join lateral (select * from {tombstone} where mapping_id = {mapping} "
+            "and tenancy_id = slice.tenancy_id and sequence_id > slice.after and sequence_id <= slice.upto {fence}) "
+            "as t "
             "cross join lateral (select t.sequence_id) as row_number "
             "cross join {source} where not slice.first"
         ).format(
@@ -144,6 +145,7 @@ class Extraction:
             tenancies=ours("tenancy"),
             tombstone=ours("tombstone"),
             mapping=sql.Literal(self.mapping.mapping_id),
+            fence=_fence(slices),
             source=rebuilt_row(self.mapping.source, sql.SQL("t.identity"), SOURCE),
         )
 
@@ -163,7 +165,7 @@ class Extraction:
             values=joined(expression(entry.tombstone) for entry in projection),
             slices=self._slices(slices),
             tenancies=ours("tenancy"),
-            rows=self._numbered_rows(),
+            rows=self._numbered_rows(slices),
             sequence=column(self._columns.sequence),
             filter=row_filter(self.mapping),
         )
@@ -192,3 +194,8 @@ class Extraction:
             upto=sql.Literal([entry.upto for entry in slices]),
             first=sql.Literal([entry.first for entry in slices]),
         )
+
+
+def _fence(slices: Sequence[Slice]) -> sql.SQL:
+    """Keep the ranges of several slices in the index search: joined freely, all rows of a tenancy would be read."""
+    return sql.SQL("offset 0") if len(slices) > 1 else sql.SQL("")

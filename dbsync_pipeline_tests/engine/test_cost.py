@@ -44,7 +44,8 @@ def reads(pipeline: Harness, statement: sql.Composed) -> float:
     """
     explained = sql.SQL("explain (analyze, buffers, format json) {}").format(statement)
     with pipeline.admin.transaction(force_rollback=True):
-        pipeline.admin.execute("set local enable_seqscan = off")
+        for way in ("seqscan", "hashjoin", "mergejoin"):
+            pipeline.admin.execute(f"set local enable_{way} = off")
         ((plan,),) = pipeline.admin.execute(explained).fetchall()
     return sum(
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
