@@ -145,8 +145,13 @@ def test_a_change_is_found_without_reading_what_did_not(pipeline: Harness, mappi
     for tenancy in tenancies:
         import_users(pipeline.app, tenancy, 100)
         team = pipeline.app.team(tenancy)
-        for number in range(20):
-            pipeline.app.invitation(tenancy, team, code=f"{tenancy}{number}")
+        pipeline.app.run(
+            'insert into "VerificationCode" '
+            '("projectId", "branchId", "id", "type", "code", "data", "expiresAt", "updatedAt") '
+            "select %s, 'main', gen_random_uuid(), 'TEAM_INVITATION', 'code ' || i, "
+            "jsonb_build_object('team_id', %s::text), now(), now() from generate_series(1, 150) as i",
+            *(f"project-{tenancy}", team),
+        )
         pipeline.app.run(
             'insert into "TeamMember" ("tenancyId", "teamId", "projectUserId", "updatedAt") '
             'select "tenancyId", %s, "projectUserId", "updatedAt" from "ProjectUser" where "tenancyId" = %s',

@@ -1,0 +1,109 @@
+create or replace function "dbsync"."fresh_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
+fresh record;
+begin new."sequenceId" := null;
+new."shouldUpdateSequenceId" := true;
+return new;
+end';
+
+create or replace trigger "zz_dbsync_fresh" before insert on "public"."ContactChannel" 
+  for each row
+  when (new."sequenceId" is not null or new."shouldUpdateSequenceId" is not true)
+  execute function "dbsync"."fresh_ContactChannel"();
+
+create or replace function "dbsync"."mark_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
+fresh record;
+begin new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
+return new;
+end';
+
+create or replace trigger "zz_dbsync_mark" before update on "public"."ContactChannel" 
+  for each row
+  when (current_setting('dbsync.sequencer', true) is distinct
+  from 'on' and (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  execute function "dbsync"."mark_ContactChannel"();
+
+create or replace function "dbsync"."insert_ContactChannel"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "new_rows" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "new_rows" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+return null;
+end';
+
+create or replace trigger "dbsync_insert" after insert on "public"."ContactChannel"
+  referencing new table as new_rows
+  for each statement 
+  execute function "dbsync"."insert_ContactChannel"();
+
+create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
+  from (select old.*) as source
+  where true and not exists (select
+  from (select new.*) as source
+  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id" and "source"."projectUserId" = "old"."projectUserId");
+end if;
+if (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record) then insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from (select old.*
+  union all select new.*) as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+end if;
+if (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record) then insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from (select old.*
+  union all select new.*) as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+end if;
+return null;
+end';
+
+create or replace trigger "dbsync_update" after update on "public"."ContactChannel" 
+  for each row when ((row("old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record))
+  execute function "dbsync"."update_ContactChannel"();
+
+create or replace function "dbsync"."delete_ContactChannel"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
+  from "old_rows" as source
+  where true;
+insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "old_rows" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "old_rows" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+return null;
+end';
+
+create or replace trigger "dbsync_delete" after delete on "public"."ContactChannel"
+  referencing old table as old_rows
+  for each statement 
+  execute function "dbsync"."delete_ContactChannel"();
+
+create or replace function "dbsync"."truncate_ContactChannel"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
+end if;
+insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
+  from "public"."ContactChannel" as source
+  where true;
+insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "public"."ContactChannel" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "public"."ContactChannel" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+return null;
+end';
+
+create or replace trigger "zz_dbsync_truncate" before truncate on "public"."ContactChannel" 
+  for each statement 
+  execute function "dbsync"."truncate_ContactChannel"();
+

@@ -1,0 +1,70 @@
+create or replace function "dbsync"."fresh_VerificationCode"() returns trigger language plpgsql  as 'declare gone record;
+fresh record;
+begin new."sequenceId" := null;
+new."shouldUpdateSequenceId" := true;
+return new;
+end';
+
+create or replace trigger "zz_dbsync_fresh" before insert on "public"."VerificationCode" 
+  for each row
+  when (new."sequenceId" is not null or new."shouldUpdateSequenceId" is not true)
+  execute function "dbsync"."fresh_VerificationCode"();
+
+create or replace function "dbsync"."mark_VerificationCode"() returns trigger language plpgsql  as 'declare gone record;
+fresh record;
+begin new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record);
+return new;
+end';
+
+create or replace trigger "zz_dbsync_mark" before update on "public"."VerificationCode" 
+  for each row
+  when (current_setting('dbsync.sequencer', true) is distinct
+  from 'on' and (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  execute function "dbsync"."mark_VerificationCode"();
+
+create or replace function "dbsync"."update_VerificationCode"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin if (row("old"."branchId", "old"."id", "old"."projectId", "old"."type")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId", "new"."type")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
+  from (select old.*) as source
+  where (source."type" = ''TEAM_INVITATION'') and not exists (select
+  from (select new.*) as source
+  where (source."type" = ''TEAM_INVITATION'') and "source"."projectId" = "old"."projectId" and "source"."branchId" = "old"."branchId" and "source"."id" = "old"."id");
+end if;
+return null;
+end';
+
+create or replace trigger "dbsync_update" after update on "public"."VerificationCode" 
+  for each row when ((row("old"."branchId", "old"."id", "old"."projectId", "old"."type")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId", "new"."type")::record))
+  execute function "dbsync"."update_VerificationCode"();
+
+create or replace function "dbsync"."delete_VerificationCode"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
+  from "old_rows" as source
+  where (source."type" = ''TEAM_INVITATION'');
+return null;
+end';
+
+create or replace trigger "dbsync_delete" after delete on "public"."VerificationCode"
+  referencing old table as old_rows
+  for each statement 
+  execute function "dbsync"."delete_VerificationCode"();
+
+create or replace function "dbsync"."truncate_VerificationCode"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+fresh record;
+begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
+end if;
+insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
+  from "public"."VerificationCode" as source
+  where (source."type" = ''TEAM_INVITATION'');
+return null;
+end';
+
+create or replace trigger "zz_dbsync_truncate" before truncate on "public"."VerificationCode" 
+  for each statement 
+  execute function "dbsync"."truncate_VerificationCode"();
+

@@ -1,0 +1,98 @@
+"""The SQL that is generated from the built-in mappings, compared with the files beside this one.
+
+`make snapshots` rewrites the files; what changed is then to be read in the diff.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from dbsync_pipeline.capture import triggers
+from dbsync_pipeline.destinations.base import Pair, Slice
+from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
+from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.mappings.schema import read_schema
+from dbsync_pipeline.sequencer.statements import generate
+from dbsync_pipeline.verify.compare import clickhouse_checksums, source_checksums
+from dbsync_pipeline_tests.harness import Harness
+
+DIRECTORY = Path(__file__).parent
+NAMES = tables.ClickHouseNames("analytics")
+_BREAKS = re.compile(
+    r" (?<!cross )(?<!left )(?<!inner )(?=(?:from|left join|inner join|cross join|join|where|union all|returning|on conflict|order by|for no key|"
+    r"referencing|for each|when \(|security definer|execute function|engine =)\b)"
+)
+
+
+def readable(*statements: sql.Composable | str) -> str:
+    """One statement after the other, a clause a line."""
+    texts = (part if isinstance(part, str) else part.as_string(None) for part in statements)
+    return "".join(_BREAKS.sub("\n  ", text.replace("; ", ";\n")).strip() + ";\n\n" for text in texts)
+
+
+def capture(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    schema = read_schema(pipeline.admin, pipeline.catalog)
+    columns = pipeline.pipeline.columns
+    for table in pipeline.catalog.captured_tables:
+        generated = triggers.generate(
+            pipeline.catalog, schema.table(table), sequence_column=columns.sequence, dirty_column=columns.dirty
+        )
+        yield (
+            f"capture_{table}",
+            readable(*(part for one in generated.triggers for part in (one.function, one.trigger))),
+        )
+
+
+def sequencer(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    for table in pipeline.catalog.source_tables:
+        made = generate(pipeline.catalog, table, pipeline.pipeline.columns, 5_000)
+        yield (
+            f"sequencer_{table}",
+            readable(made.waiting, *made.tombstones, *made.touches, made.number(["(0,1)"], None)),
+        )
+
+
+def extraction(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    destination = ClickHouseDestination(pipeline.clickhouse, pipeline.catalog, NAMES)
+    for mapping in pipeline.catalog.mappings:
+        made = Extraction(pipeline.catalog, mapping, pipeline.pipeline.columns)
+        one, two = (Slice(Pair(uuid.UUID(int=n), mapping.mapping_id), 0, n, 100, first=n == 1) for n in (1, 2))
+        yield (
+            f"extraction_{mapping.mapping_id}",
+            readable(
+                made.extent([one, two], 1_000),
+                made.copy(destination.projection(mapping), [[one, two]], destination.copy_format),
+            ),
+        )
+
+
+def clickhouse(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    steps = tables.plan(pipeline.clickhouse, pipeline.catalog, tables.ClickHouseNames("nothing_there_yet"))
+    yield "clickhouse", readable(*(step.statement for step in steps))
+
+
+def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    for mapping in pipeline.catalog.mappings:
+        yield (
+            f"verify_{mapping.mapping_id}",
+            readable(
+                source_checksums(pipeline.catalog, mapping), clickhouse_checksums(pipeline.catalog, mapping, NAMES)
+            ),
+        )
+
+
+@pytest.mark.parametrize("stage", [capture, sequencer, extraction, clickhouse, verification])
+def test_generated_sql_is_as_in_its_snapshot(pipeline: Harness, stage: object) -> None:
+    assert callable(stage)
+    made: dict[str, str] = dict(stage(pipeline))
+    if "DBSYNC_WRITE_SNAPSHOTS" in os.environ:
+        for name, text in made.items():
+            (DIRECTORY / f"{name}.sql").write_text(text, encoding="utf-8")
+    kept = {name: (DIRECTORY / f"{name}.sql").read_text(encoding="utf-8") for name in made}
+    assert made == kept

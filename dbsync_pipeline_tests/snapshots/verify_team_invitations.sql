@@ -1,0 +1,26 @@
+select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
+  from (select tenancy.tenancy_id, coalesce(octet_length((tenancy.columns->>'project_id'))::text || ':' || (tenancy.columns->>'project_id'), '-') || coalesce(octet_length((tenancy.columns->>'branch_id'))::text || ':' || (tenancy.columns->>'branch_id'), '-') || coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((team."teamId")::uuid)::text)::text || ':' || ((team."teamId")::uuid)::text, '-') || coalesce(octet_length(((team."displayName")::text)::text)::text || ':' || ((team."displayName")::text)::text, '-') || coalesce(octet_length((coalesce((source."method"->>'email')::text, ('')::text))::text)::text || ':' || (coalesce((source."method"->>'email')::text, ('')::text))::text, '-') || coalesce(octet_length(((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text)::text || ':' || ((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text, '-') || coalesce(octet_length(((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text)::text || ':' || ((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') as canonical
+  from "public"."VerificationCode" as source
+  inner join "public"."Team" as "team" on "team"."mirroredProjectId" = source."projectId" and "team"."mirroredBranchId" = source."branchId" and "team"."teamId" = dbsync.uuid_or_null(source."data"->>'team_id')
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = (team."tenancyId")
+  where tenancy.deleted_at is null and (source."type" = 'TEAM_INVITATION')) as rows group by tenancy_id;
+
+select toString(tenancy_id), count(), sum(toInt256(reinterpretAsInt64(reverse(substring(MD5(concat(ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`team_id`))), ':', toString(`team_id`)), '-'), ifNull(concat(toString(length(toString(`team_display_name`))), ':', toString(`team_display_name`)), '-'), ifNull(concat(toString(length(toString(`recipient_email`))), ':', toString(`recipient_email`)), '-'), ifNull(concat(toString(length(toString(`expires_at_millis`))), ':', toString(`expires_at_millis`)), '-'), ifNull(concat(toString(length(toString(`used_at_millis`))), ':', toString(`used_at_millis`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8)))))
+  from `analytics`.`team_invitations` group by tenancy_id;
+
