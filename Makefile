@@ -29,7 +29,8 @@ bench: $(VENV)/.installed ## Measure, each thing beside its rival; ARGS="--json"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 snapshots: $(VENV)/.installed ## Rewrite the snapshot files of generated SQL and definitions; review the diff
-	@DBSYNC_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q -k snapshot
+	@DBSYNC_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q dbsync_pipeline_tests/snapshots
+	@$(BIN)/python -m dbsync_pipeline_tests.defs.test_definitions
 
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .tmp_dagster_home_* build ./*.egg-info

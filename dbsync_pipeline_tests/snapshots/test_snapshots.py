@@ -25,7 +25,8 @@ from dbsync_pipeline_tests.harness import Harness
 DIRECTORY = Path(__file__).parent
 NAMES = tables.ClickHouseNames("analytics")
 _BREAKS = re.compile(
-    r" (?<!cross )(?<!left )(?<!inner )(?=(?:from|left join|inner join|cross join|join|where|union all|returning|on conflict|order by|for no key|"
+    r" (?<!cross )(?<!left )(?<!inner )(?="
+    r"(?:from|left join|inner join|cross join|join|where|union all|returning|on conflict|order by|for no key|"
     r"referencing|for each|when \(|security definer|execute function|engine =)\b)"
 )
 
