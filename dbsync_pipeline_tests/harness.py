@@ -7,7 +7,7 @@ down here by hand, query by query, and shares no code with what generates the pi
 
 import uuid
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -99,9 +99,9 @@ class Harness:
     """A pipeline at rest, and hands to move every part of it, one step at a time."""
 
     server: Server
-    settings_overrides: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
+        self._configured: dict[str, Any] = {}
         self.database = f"test_{uuid.uuid4().hex[:12]}"
         self.clickhouse = ClickHouse(self.server.clickhouse.url)
         self._sessions = ExitStack()
@@ -117,6 +117,11 @@ class Harness:
         self._stop()
         self._start()
 
+    def configure(self, **settings: Any) -> None:
+        """Go on under other settings, with new sessions."""
+        self._configured.update(settings)
+        self._end_sessions()
+
     def _start(self) -> None:
         name, template = sql.Identifier(self.database), sql.Identifier(self.server.template)
         with psycopg.connect(self.server.postgres.url(), autocommit=True) as connection:
@@ -125,14 +130,18 @@ class Harness:
                 connection.execute(
                     sql.SQL("alter database {} set {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
                 )
-        self.clickhouse.execute(f"truncate all tables from {tables.name(self.names.internal)}")
+        shared = tables.ClickHouseNames(self.server.clickhouse_database)
+        self.clickhouse.execute(f"truncate all tables from {tables.name(shared.internal)}")
 
     def _stop(self) -> None:
-        self._sessions.close()
-        for name in ("admin", "app", "_sequencer", "_worker"):
-            self.__dict__.pop(name, None)
+        self._end_sessions()
         with psycopg.connect(self.server.postgres.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(self.database)))
+
+    def _end_sessions(self) -> None:
+        self._sessions.close()
+        for name in ("pipeline", "admin", "app", "_sequencer", "_worker"):
+            self.__dict__.pop(name, None)
 
     @property
     def url(self) -> str:
@@ -142,7 +151,7 @@ class Harness:
     @property
     def names(self) -> tables.ClickHouseNames:
         """Where the copies are in ClickHouse."""
-        return tables.ClickHouseNames(self.server.clickhouse_database)
+        return self.pipeline.clickhouse_names
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -155,7 +164,7 @@ class Harness:
             "retry_base_seconds": 0.000_001,
             "retry_max_seconds": 0.000_001,
         }
-        return Pipeline(Settings(**{**values, **self.settings_overrides}))
+        return Pipeline(Settings(**{**values, **self._configured}))
 
     @property
     def catalog(self) -> Catalog:

@@ -225,7 +225,7 @@ class PendingQueue:
 
     def back_off(self, errors: dict[tuple[TenancyId, str], str], *, longest_seconds: float | None = None) -> None:
         """Give rows back that failed; each rests for longer than the last time, up to the policy's or this maximum."""
-        messages = {key: redact(message)[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
+        messages = {key: _storable(redact(message))[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
         longest = self._retry.max_seconds if longest_seconds is None else min(longest_seconds, self._retry.max_seconds)
         self._update(_BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=longest)
 
@@ -262,3 +262,8 @@ class PendingQueue:
                 **more,
             },
         )
+
+
+def _storable(text: str) -> str:
+    """Leave out what a driver may quote and Postgres's text cannot hold."""
+    return text.encode(errors="replace").decode().replace("\0", "")

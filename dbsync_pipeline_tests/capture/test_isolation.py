@@ -130,7 +130,7 @@ def test_a_key_looks_the_same_whoever_writes_it(pipeline: Harness, tmp_path: Pat
     }
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump(create))
     (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
-    pipeline.settings_overrides["mappings"] = f"builtin,{tmp_path}"
+    pipeline.configure(mappings=f"builtin,{tmp_path}")
     init_source(pipeline.pipeline, pipeline.admin)
     row = "values (gen_random_uuid(), 0.1::float8 + 0.2::float8, '\\x00ff', '2024-07-01 12:00+02', '1 day 02:03:04')"
     pipeline.admin.execute(f'insert into "Odd" {row}')

@@ -174,7 +174,7 @@ def test_a_change_is_found_without_reading_what_did_not(pipeline: Harness, mappi
 
 def test_a_batch_of_thousands_of_pairs(pipeline: Harness) -> None:
     """Whatever the setting allows, no query outgrows what ClickHouse takes for one."""
-    pipeline.settings_overrides["sync_batch_tenancies"] = 6_000
+    pipeline.configure(sync_batch_tenancies=6_000)
     pipeline.admin.execute(
         """
         with fresh as (

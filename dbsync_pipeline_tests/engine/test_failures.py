@@ -61,7 +61,9 @@ def test_a_bad_row_stops_its_tenancy_and_mapping_only(pipeline: Harness) -> None
     assert pipeline.value("select count(*) from dbsync.pending where last_error is not null or attempts > 0") == 0
 
 
-def test_a_value_that_the_source_cannot_convert_is_named_as_well(pipeline: Harness, tmp_path: Path) -> None:
+def test_a_value_that_the_source_cannot_convert_is_named_as_well(
+    pipeline: Harness, tmp_path: Path, clickhouse_database_prefix: str
+) -> None:
     """Numbers too large for the declared type are not rounded into it."""
     pipeline.admin.execute(
         'create table "Price" ("tenancyId" uuid, "id" int, "amount" numeric, primary key ("tenancyId", "id"))'
@@ -73,7 +75,7 @@ def test_a_value_that_the_source_cannot_convert_is_named_as_well(pipeline: Harne
     mapping = {"mapping": "prices", "description": "Prices.", "source": "Price", "key": ["id"], "columns": columns}
     (tmp_path / "prices.yaml").write_text(yaml.safe_dump({**mapping, "tenancy": {"column": "tenancyId"}}))
     (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
-    pipeline.settings_overrides["mappings"] = str(tmp_path)
+    pipeline.configure(mappings=str(tmp_path), clickhouse_database=clickhouse_database_prefix)
     init_source(pipeline.pipeline, pipeline.admin)
     init_clickhouse(pipeline.clickhouse, pipeline.catalog, pipeline.names)
     tenancies = [pipeline.app.tenancy() for _ in range(3)]
@@ -88,7 +90,6 @@ def test_a_value_that_the_source_cannot_convert_is_named_as_well(pipeline: Harne
         f"select id, toString(amount) from {pipeline.names.table(pipeline.catalog.mappings[0])}"
     )
     assert sorted(found) == [(1, "1.01"), (1, "1.01"), (2, "100"), (2, "1000")]
-    pipeline.clickhouse.execute(f"drop table {pipeline.names.table(pipeline.catalog.mappings[0])}")
 
 
 @pytest.mark.parametrize("error", [UnreachableError, BadRowError, DbsyncError])

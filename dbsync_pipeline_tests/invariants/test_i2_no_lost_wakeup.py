@@ -105,11 +105,11 @@ def test_what_a_sequencer_numbered_is_pending_at_every_step(pipeline: Harness) -
     pipeline.assert_synced()
 
 
-@pytest.mark.parametrize("which", ["reading", "queueing", "both"])
+@pytest.mark.parametrize("which", ["reading", "queueing"])
 def test_a_worker_cut_before_any_of_its_steps(pipeline: Harness, which: str) -> None:
     tenancy = pipeline.app.tenancy()
     user, team = pipeline.app.user(tenancy, email="a@example.com"), pipeline.app.team(tenancy)
-    chosen = {"reading": slice(0, 1), "queueing": slice(1, 2), "both": slice(0, 2)}[which]
+    chosen = {"reading": slice(0, 1), "queueing": slice(1, 2)}[which]
     boundaries = set()
     for step in count(1):
         change(pipeline, tenancy, user, team, step)

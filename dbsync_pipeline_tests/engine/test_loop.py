@@ -1,0 +1,62 @@
+"""The worker's loop: when it goes on, when it rests, and when it ends."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
+from dbsync_pipeline.engine.cycle import SyncResult
+from dbsync_pipeline_tests.harness import Harness, init_clickhouse
+from dbsync_pipeline_tests.sequencer.test_loop import Clock
+
+
+def test_a_worker_delivers_rests_and_ends(pipeline: Harness) -> None:
+    """What arrives while it is up is delivered; ten idle seconds end it."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    clock = Clock()
+    reports: list[list[SyncResult]] = []
+
+    def report(results: list[SyncResult]) -> None:
+        reports.append(results)
+        if len(reports) == 5:
+            pipeline.app.user(tenancy)
+            pipeline.sequence()
+
+    with pipeline.worker() as worker:
+        worker.run(stop=clock, max_seconds=1_000, idle_seconds=10, report=report, clock=clock)
+    assert [bool(results) for results in reports[:7]] == [True, False, False, False, False, True, False]
+    assert max(clock.waits) <= 0.5
+    assert 10 <= clock.now < 12
+    pipeline.assert_equal("users")
+
+
+def test_an_outage_of_clickhouse_does_not_end_a_worker(pipeline: Harness, tmp_path: Path) -> None:
+    """D18: its pairs rest, nothing spins, and all is delivered when ClickHouse is back."""
+    with EmbeddedClickHouse(tmp_path) as clickhouse:
+        pipeline.configure(clickhouse_url=SecretStr(clickhouse.url))
+        with pipeline.pipeline.clickhouse() as opened:
+            init_clickhouse(opened, pipeline.catalog, pipeline.names)
+        pipeline.app.user(pipeline.app.tenancy())
+        pipeline.sequence()
+        clock = Clock()
+        reports: list[list[SyncResult]] = []
+
+        def report(results: list[SyncResult]) -> None:
+            reports.append(results)
+            # Its pair rests for longer than this test takes, as far as the database can tell.
+            pipeline.admin.execute("update dbsync.pending set next_attempt_at = 'infinity' where attempts > 0")
+            if len(reports) == 3:
+                clickhouse.start()
+                pipeline.admin.execute("update dbsync.pending set next_attempt_at = '-infinity'")
+
+        with pipeline.worker() as worker:
+            clickhouse.kill()
+            worker.run(stop=clock, max_seconds=1_000, idle_seconds=10, report=report, clock=clock)
+        ((failed,), *rest) = reports
+        assert "does not answer" in str(failed.delivery.error)
+        assert [bool(results) for results in rest[:4]] == [False, False, True, False]
+        assert [result.delivery.error for result in rest[2]] == [None]
+        with pipeline.pipeline.clickhouse() as opened:
+            assert opened.query(f"select count() from {pipeline.names.database}.users") == [(1,)]
