@@ -16,7 +16,6 @@ from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "first_load": first_load.run,
-    "first_load": first_load.run,
     "sequencer": sequencer.run,
     "capture_overhead": capture_overhead.run,
     "commit_to_clickhouse": latency.run,

@@ -66,9 +66,9 @@ def run(bench: Bench) -> Iterator[Row]:
     captured = bench.database(_CAPTURED, template=_PLAIN)
     pipeline = bench.pipeline(captured)
     install_source(pipeline)
+    seconds = bench.scaled(_SECONDS)
     for workload in _WORKLOADS:
         bench.say(f"capture overhead: {workload.name}")
-        seconds = bench.scaled(_SECONDS)
         yield _row(
             workload.name,
             f"{workload.contains}; {_CLIENTS} clients.",

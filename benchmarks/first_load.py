@@ -132,7 +132,10 @@ def _pipe(pipeline: Pipeline) -> _Load:
         destination = ClickHouseDestination(clickhouse, pipeline.catalog, names)
         columns = [column.name for column in destination.projection(mapping)]
         started = time.perf_counter()
-        with take_snapshot(connection) as snapshot, snapshot.copy(_everything(pipeline, mapping, destination)) as blocks:
+        with (
+            take_snapshot(connection) as snapshot,
+            snapshot.copy(_everything(pipeline, mapping, destination)) as blocks,
+        ):
             clickhouse.insert_stream(names.table(mapping), columns, blocks, {})
         seconds = time.perf_counter() - started
     return _Load(_arrived(pipeline), seconds, peak_memory())
