@@ -167,7 +167,7 @@ def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
     parts = [
         sql.SQL(
             "batch as materialized (select tombstone_id, identity from {tombstone} where mapping_id = {mapping} "
-            "and sequence_id is null order by tombstone_id limit {limit} for update skip locked)"
+            "and sequence_id is null order by tombstone_id limit {limit})"
         ).format(tombstone=ours("tombstone"), mapping=sql.Literal(mapping.mapping_id), limit=sql.Literal(batch_size)),
         sql.SQL(
             "living as materialized (select batch.tombstone_id, source.ctid as place from batch, {gone} "

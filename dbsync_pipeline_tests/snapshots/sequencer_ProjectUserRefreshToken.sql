@@ -9,7 +9,7 @@
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"
   where mapping_id = 'refresh_tokens' and sequence_id is null
-  order by tombstone_id limit 5000 for update skip locked), living as materialized (select batch.tombstone_id, source.ctid as place
+  order by tombstone_id limit 5000), living as materialized (select batch.tombstone_id, source.ctid as place
   from batch, lateral jsonb_populate_record(null::"public"."ProjectUserRefreshToken", batch.identity) as "gone"
   join "public"."ProjectUserRefreshToken" as source on "source"."tenancyId" = "gone"."tenancyId" and "source"."id" = "gone"."id"), locked as materialized (select source.ctid as place
   from "public"."ProjectUserRefreshToken" as source

@@ -9,7 +9,7 @@
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"
   where mapping_id = 'team_invitations' and sequence_id is null
-  order by tombstone_id limit 5000 for update skip locked), living as materialized (select batch.tombstone_id, source.ctid as place
+  order by tombstone_id limit 5000), living as materialized (select batch.tombstone_id, source.ctid as place
   from batch, lateral jsonb_populate_record(null::"public"."VerificationCode", batch.identity) as "gone"
   join "public"."VerificationCode" as source on "source"."projectId" = "gone"."projectId" and "source"."branchId" = "gone"."branchId" and "source"."id" = "gone"."id"), locked as materialized (select source.ctid as place
   from "public"."VerificationCode" as source
