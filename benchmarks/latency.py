@@ -35,7 +35,7 @@ _CHANGES_PER_SECOND = 500
 _SECONDS = 60
 _WARM_UP_SECONDS = 5
 _LONGEST_WAIT_SECONDS = 60
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.02
 _FOREVER = float("inf")
 _DATABASE = "bench_latency"
 
@@ -143,7 +143,7 @@ def _write(pipeline: Pipeline, stop: ProcessEvent, written: "Synchronized[int]")
                 stop.wait(ahead)
             with connection.pipeline(), connection.transaction():
                 for update, keys in changes:
-                    connection.execute(update, [f"changed {rng.random()}", *rng.choice(keys)])
+                    connection.execute(update, [f"changed {uuid.uuid4()}", *rng.choice(keys)])
             written.value += len(changes)
 
 
