@@ -26,7 +26,7 @@ from dbsync_pipeline.pipeline import Pipeline
 
 _USERS = 200_000
 _TENANCIES = 50
-_SECONDS = 8
+_TRANSACTIONS = 24_000
 _CLIENTS = 4
 _IMPORTED_USERS = 25_000
 
@@ -66,7 +66,7 @@ def run(bench: Bench) -> Iterator[Row]:
     captured = bench.database(_CAPTURED, template=_PLAIN)
     pipeline = bench.pipeline(captured)
     install_source(pipeline)
-    seconds = bench.scaled(_SECONDS)
+    transactions = bench.scaled(_TRANSACTIONS / _CLIENTS) * _CLIENTS
     for workload in _WORKLOADS:
         bench.say(f"capture overhead: {workload.name}")
         yield _row(
@@ -74,9 +74,11 @@ def run(bench: Bench) -> Iterator[Row]:
             f"{workload.contains}; {_CLIENTS} clients.",
             *in_turn(
                 lambda seed, of=workload: _prepared(
-                    captured, pipeline, lambda: _pgbench(of, captured, users, seconds, seed)
+                    captured, pipeline, lambda: _pgbench(of, captured, users, transactions, seed)
                 ),
-                lambda seed, of=workload: _prepared(plain, None, lambda: _pgbench(of, plain, users, seconds, seed)),
+                lambda seed, of=workload: _prepared(
+                    plain, None, lambda: _pgbench(of, plain, users, transactions, seed)
+                ),
                 bench.rounds,
             ),
         )
@@ -139,11 +141,17 @@ def _run_script(url: str, script: str, users: int) -> None:
         connection.execute(sql.SQL(statements).format(**values))
 
 
-def _pgbench(workload: _Workload, url: str, users: int, seconds: int, seed: int) -> float:
+def _pgbench(workload: _Workload, url: str, users: int, transactions: int, seed: int) -> float:
     """Return transactions per second."""
     scripts = [f"--file={_SCRIPTS.joinpath(f'{name}.sql')}@{weight}" for name, weight in workload.scripts.items()]
     values = [f"--define=users={users}", f"--define=tenancies={_TENANCIES}"]
-    how = ["--no-vacuum", "--protocol=prepared", f"--client={_CLIENTS}", f"--time={seconds}", f"--random-seed={seed}"]
+    how = [
+        "--no-vacuum",
+        "--protocol=prepared",
+        f"--client={_CLIENTS}",
+        f"--transactions={transactions // _CLIENTS}",
+        f"--random-seed={seed}",
+    ]
     done = subprocess.run(  # noqa: S603 -- built above
         [str(_binary()), *how, *values, *scripts, url], capture_output=True, text=True, check=False
     )

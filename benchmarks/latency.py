@@ -71,7 +71,7 @@ def run(bench: Bench) -> Iterator[Row]:
     for process in processes:
         process.start()
     try:
-        _probe(pipeline, _WARM_UP_SECONDS)
+        _probe(pipeline, bench.scaled(_WARM_UP_SECONDS))
         before, started = written.value, time.perf_counter()
         waits = _probe(pipeline, bench.scaled(_SECONDS, at_least=2))
         rate = (written.value - before) / (time.perf_counter() - started)
@@ -89,8 +89,8 @@ def run(bench: Bench) -> Iterator[Row]:
             value=percentiles[percent - 1],
             unit="s",
             target=None if target is None else Target("value", "<=", target),
-            contains=f"{len(waits)} probes, one after the other, beside {rate:,.0f} changes/s in {len(_CHANGES)} tables "
-            f"and {_TENANCIES} tenancies; a probe looks every {_POLL_SECONDS * 1000:.0f} ms.",
+            contains=f"{len(waits)} probes, one after the other, beside {rate:,.0f} changes/s "
+            f"in {len(_CHANGES)} tables and {_TENANCIES} tenancies; a probe looks every {_POLL_SECONDS * 1000:.0f} ms.",
         )
 
 

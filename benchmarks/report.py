@@ -52,7 +52,7 @@ def _cells(row: Row) -> list[str]:
         f"`{row.name}`",
         f"{_number(row.value)} {row.unit}",
         row.rival or "",
-        "" if row.rival_value is None else f"{_number(row.rival_value)} {row.unit}",
+        "" if row.rival_value is None else _number(row.rival_value),
         "" if row.ratio is None else f"{row.ratio:.2f}",
         str(document["target"] or ""),
         met,

@@ -31,7 +31,7 @@ class Row:
         name: what was measured; stable, so that results can be compared over time.
         value: ours, in `unit`.
         rival: what ours stands beside, or nothing.
-        rival_value: the rival's, in the same unit unless `contains` says otherwise.
+        rival_value: the rival's, in the same unit unless `rival` names another.
         contains: what exactly was measured, in one sentence.
     """
 
