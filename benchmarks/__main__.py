@@ -15,7 +15,7 @@ from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
-    "first_load": first_load.run,
+    "first_load_clickhouse": first_load.run,
     "sequencer": sequencer.run,
     "capture_overhead": capture_overhead.run,
     "commit_to_clickhouse": latency.run,

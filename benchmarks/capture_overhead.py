@@ -138,7 +138,7 @@ def _run_script(url: str, script: str, users: int) -> None:
     statements = _SCRIPTS.joinpath(f"{script}.sql").read_text()
     values = {"users": sql.Literal(users), "tenancies": sql.Literal(_TENANCIES)}
     with source.session(url, autocommit=False) as connection:
-        connection.execute(sql.SQL(statements).format(**values))
+        connection.execute(sql.SQL(statements).format(**values))  # pyright: ignore[reportArgumentType] -- our own file
 
 
 def _pgbench(workload: _Workload, url: str, users: int, transactions: int, seed: int) -> float:

@@ -1,0 +1,121 @@
+"""Every benchmark runs through the real code, at a size at which its numbers mean nothing, and gives its rows."""
+
+import math
+from collections.abc import Generator
+
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.bench import Bench
+from benchmarks.report import document_of, table_of
+from benchmarks.row import Row, Target
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
+from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
+
+_ROWS = {
+    "first_load_clickhouse": ["first_load_clickhouse", "memory_worker"],
+    "sequencer": ["sequencer"],
+    "capture_overhead": [
+        "capture_overhead_mix",
+        "capture_overhead_update",
+        "capture_overhead_unseen",
+        "capture_overhead_insert",
+        "capture_overhead_delete",
+        "capture_overhead_bulk_insert",
+    ],
+    "commit_to_clickhouse": ["commit_to_clickhouse_p50", "commit_to_clickhouse_p95", "commit_to_clickhouse_p99"],
+    "idle": [
+        "idle_sequencer_statements",
+        "idle_sequencer_tick",
+        "idle_worker_statements",
+        "idle_worker_tick",
+    ],
+}
+_SLOW = Row(name="slow", value=2.5, unit="s", contains="A row.", target=Target("value", "<=", 1))
+_FAST = Row(
+    name="fast",
+    value=3_000,
+    unit="rows/s",
+    contains="Another.",
+    rival="the usual way",
+    rival_value=2_000,
+    ratio=1.5,
+    target=Target("ratio", ">=", 1.3),
+)
+
+
+@pytest.fixture
+def bench(postgres_server: EmbeddedPostgres, clickhouse_server: EmbeddedClickHouse) -> Generator[Bench]:
+    yield Bench(postgres_server, clickhouse_server.url, scale=0.0005, say=lambda _text: None)
+    with ClickHouse(clickhouse_server.url) as clickhouse:
+        for (name,) in clickhouse.query("select name from system.databases where startsWith(name, 'bench')"):
+            clickhouse.execute(f"drop database `{name}` sync")
+
+
+def test_every_benchmark_is_listed() -> None:
+    assert list(BENCHMARKS) == list(_ROWS)
+
+
+@pytest.mark.parametrize("name", _ROWS)
+def test_benchmark_gives_its_rows(name: str, bench: Bench) -> None:
+    rows = list(BENCHMARKS[name](bench))
+
+    assert [row.name for row in rows] == _ROWS[name]
+    for row in rows:
+        assert math.isfinite(row.value)
+        assert row.contains.endswith(".")
+        assert (row.rival is None) == (row.rival_value is None)
+        assert row.rival_value is None or row.rival_value > 0
+
+
+@pytest.mark.parametrize(
+    ("row", "met"),
+    [
+        (_SLOW, False),
+        (_FAST, True),
+        (Row(name="free", value=1, unit="s", contains="No target."), None),
+        (Row(name="same", value=1, unit="x", contains="On it.", ratio=1.3, target=Target("ratio", ">=", 1.3)), True),
+        (Row(name="worse", value=9, unit="x", contains="Below.", ratio=1.2, target=Target("ratio", ">=", 1.3)), False),
+    ],
+)
+def test_target_is_held_against_the_number_it_is_about(row: Row, met: bool | None) -> None:
+    assert row.met is met
+
+
+def test_document_says_all_there_is() -> None:
+    assert _FAST.document() == {
+        "name": "fast",
+        "value": 3_000,
+        "unit": "rows/s",
+        "rival": "the usual way",
+        "rival_value": 2_000,
+        "ratio": 1.5,
+        "target": "ratio >= 1.3",
+        "met": True,
+        "contains": "Another.",
+    }
+
+
+def test_table_shows_misses() -> None:
+    table = table_of([_SLOW, _FAST])
+
+    assert "| `slow` | 2.5 s |  |  |  | value <= 1 | no |" in table
+    assert "| `fast` | 3,000 rows/s | the usual way | 2,000 | 1.50 | ratio >= 1.3 | yes |" in table
+    assert "- `slow`: A row." in table
+
+
+def test_results_name_the_machine_but_not_where_it_is(tmp_path_factory: pytest.TempPathFactory) -> None:
+    text = document_of([_SLOW], scale=1)
+
+    assert "cores" in text
+    assert "GB memory" in text
+    assert "/" not in text.replace("rows/s", "")
+
+
+def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["--only", "sequencer,nonsense"])
+
+    assert refused.value.code == 2
+    assert "no benchmark nonsense" in capsys.readouterr().err
