@@ -14,7 +14,7 @@ from dbsync_pipeline.definitions import build_defs
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key, source_key, view_key
 from dbsync_pipeline.mappings.catalog import load_catalog
-from dbsync_pipeline_tests.harness import table
+from dbsync_pipeline.mappings.spec import Table
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).parent / "definitions.txt"
@@ -95,12 +95,16 @@ def test_columns_lead_through_tables_to_where_they_come_from() -> None:
         return {(dep.asset_key, dep.column_name) for dep in lineage[column]}
 
     assert behind(view_key("users"), "primary_email") == {(clickhouse_key("users"), "primary_email")}
-    assert behind(clickhouse_key("users"), "primary_email") == {(source_key(table("ContactChannel")), "value")}
-    assert behind(clickhouse_key("users"), "tenancy_id") == {(source_key(table("ProjectUser")), "tenancyId")}
-    assert behind(clickhouse_key("users"), "project_id") == {(source_key(table("Tenancy")), "projectId")}
+    assert behind(clickhouse_key("users"), "primary_email") == {
+        (source_key(Table.model_validate("ContactChannel")), "value")
+    }
+    assert behind(clickhouse_key("users"), "tenancy_id") == {
+        (source_key(Table.model_validate("ProjectUser")), "tenancyId")
+    }
+    assert behind(clickhouse_key("users"), "project_id") == {(source_key(Table.model_validate("Tenancy")), "projectId")}
     # Through an aggregate, and with the tenancy found through a join.
     assert behind(clickhouse_key("session_replays"), "event_count") == {
-        (source_key(table("SessionReplayChunk")), "eventCount")
+        (source_key(Table.model_validate("SessionReplayChunk")), "eventCount")
     }
     assert behind(clickhouse_key("team_invitations"), "tenancy_id") != set()
 
