@@ -60,8 +60,9 @@ _CHANGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 def run(bench: Bench) -> Iterator[Row]:
     """Measure for a while, after everything loaded first has arrived."""
-    bench.say(f"commit_to_clickhouse: {_CHANGES_PER_SECOND} changes/s over {_TENANCIES} tenancies")
-    pipeline = _loaded(bench)
+    tenancies = bench.scaled(_TENANCIES, at_least=10)
+    bench.say(f"commit to ClickHouse: {_CHANGES_PER_SECOND} changes/s over {tenancies} tenancies")
+    pipeline = _loaded(bench, tenancies)
     spawning = multiprocessing.get_context("spawn")
     stop, written = spawning.Event(), spawning.Value("q")
     processes = [
@@ -91,16 +92,16 @@ def run(bench: Bench) -> Iterator[Row]:
             unit="s",
             target=None if target is None else Target("value", "<=", target),
             contains=f"{len(waits)} probes, one after the other, beside {rate:,.0f} changes/s "
-            f"in {len(_CHANGES)} tables and {_TENANCIES} tenancies; a probe looks every {_POLL_SECONDS * 1000:.0f} ms.",
+            f"in {len(_CHANGES)} tables and {tenancies} tenancies; a probe looks every {_POLL_SECONDS * 1000:.0f} ms.",
         )
 
 
-def _loaded(bench: Bench) -> Pipeline:
+def _loaded(bench: Bench, tenancies: int) -> Pipeline:
     """Return a pipeline at rest: everything numbered and delivered."""
     url = bench.database(_DATABASE)
     with source.session(url) as connection:
         create_schema(connection)
-        generate(connection, DemoSize(tenancies=_TENANCIES, users=bench.scaled(_USERS, at_least=400)))
+        generate(connection, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
     pipeline = bench.pipeline(url, _DATABASE)
     install_source(pipeline)
     install_clickhouse(pipeline)

@@ -99,12 +99,8 @@ def test_columns_lead_through_tables_to_where_they_come_from() -> None:
         return {(dep.asset_key, dep.column_name) for dep in lineage[column]}
 
     assert behind(view_key("users"), "primary_email") == {(clickhouse_key("users"), "primary_email")}
-    assert behind(clickhouse_key("users"), "primary_email") == {
-        (source_key(table("ContactChannel")), "value")
-    }
-    assert behind(clickhouse_key("users"), "tenancy_id") == {
-        (source_key(table("ProjectUser")), "tenancyId")
-    }
+    assert behind(clickhouse_key("users"), "primary_email") == {(source_key(table("ContactChannel")), "value")}
+    assert behind(clickhouse_key("users"), "tenancy_id") == {(source_key(table("ProjectUser")), "tenancyId")}
     assert behind(clickhouse_key("users"), "project_id") == {(source_key(table("Tenancy")), "projectId")}
     # Through an aggregate, and with the tenancy found through a join.
     assert behind(clickhouse_key("session_replays"), "event_count") == {
