@@ -223,8 +223,9 @@ def _register_tenancies(catalog: Catalog) -> sql.Composed:
     )
     return sql.SQL(
         "insert into {tenancy} as known (tenancy_id, columns) "
-        # Whoever deletes or moves one meanwhile waits for this, and then finds it registered.
-        "select {id}, jsonb_build_object({pairs}) from {table} as source for share "
+        # Whoever deletes or moves a new one meanwhile waits for this, and then finds it registered.
+        "select {id}, jsonb_build_object({pairs}) from {table} as source "
+        "where not exists (select from {tenancy} as known where known.tenancy_id = {id}) for share of source "
         "on conflict (tenancy_id) do nothing"
     ).format(
         tenancy=ours("tenancy"),

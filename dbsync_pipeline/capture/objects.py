@@ -43,10 +43,6 @@ create table if not exists dbsync.tombstone (
     sequence_id bigint,
     created_at timestamptz not null default clock_timestamp()
 );
-create index if not exists tombstone_unnumbered
-    on dbsync.tombstone (mapping_id, tombstone_id) where sequence_id is null;
-create index if not exists tombstone_numbered
-    on dbsync.tombstone (tenancy_id, mapping_id, sequence_id) where sequence_id is not null;
 
 -- A change of a table that feeds a mapping: `match` says which of the mapping's rows to send again, `upto` which of
 -- them have not been: those with no higher id. The sequencer sets it when it has to come back for more of them.
@@ -56,7 +52,6 @@ create table if not exists dbsync.touch (
     match jsonb not null,
     upto bigint
 );
-create index if not exists touch_waiting on dbsync.touch (dependant_id, touch_id);
 
 -- Where a row was last delivered to, for mappings whose rows come and go with another table.
 create table if not exists dbsync.placement (
@@ -66,7 +61,6 @@ create table if not exists dbsync.placement (
     sequence_id bigint not null,
     primary key (mapping_id, identity)
 );
-create index if not exists placement_delivery on dbsync.placement (tenancy_id, mapping_id, sequence_id);
 
 -- Where copies are kept; no tenancy means a copy of all of them.
 create table if not exists dbsync.destination (
@@ -95,8 +89,6 @@ create table if not exists dbsync.pending (
     paused boolean not null default false,
     primary key (destination_id, tenancy_id, mapping_id)
 ) with (fillfactor = 70);
-create index if not exists pending_due
-    on dbsync.pending (destination_id, pending_since) where wanted > reached and not paused;
 
 -- What `dbsync init` installed for each table and mapping, so that the next one changes only what differs.
 create table if not exists dbsync.installed (
@@ -104,6 +96,27 @@ create table if not exists dbsync.installed (
     fingerprint text not null,
     installed_at timestamptz not null default clock_timestamp()
 );
+
+-- `create index if not exists` would wait for the table's writers, and hold up all that come after it, before it looks.
+do $dbsync$
+declare
+    wanted record;
+begin
+    for wanted in
+        select * from (values
+            ('tombstone_unnumbered', 'tombstone (mapping_id, tombstone_id) where sequence_id is null'),
+            ('tombstone_numbered', 'tombstone (tenancy_id, mapping_id, sequence_id) where sequence_id is not null'),
+            ('touch_waiting', 'touch (dependant_id, touch_id)'),
+            ('placement_delivery', 'placement (tenancy_id, mapping_id, sequence_id)'),
+            ('pending_due', 'pending (destination_id, pending_since) where wanted > reached and not paused')
+        ) as list (name, definition)
+    loop
+        if to_regclass('dbsync.' || wanted.name) is null then
+            execute format('create index %I on dbsync.%s', wanted.name, wanted.definition);
+        end if;
+    end loop;
+end
+$dbsync$;
 
 -- Text that may or may not be a UUID, for mappings that join by one.
 create or replace function dbsync.uuid_or_null(value text) returns uuid

@@ -64,6 +64,23 @@ def test_a_second_init_changes_nothing(pipeline: Harness) -> None:
     assert pipeline.rows(OBJECTS) == before
 
 
+def test_a_second_init_waits_for_nobody(pipeline: Harness) -> None:
+    """Nor does anybody wait for it: an open transaction that has written every table, and those behind it, go on."""
+    tenancy = pipeline.app.tenancy()
+    user, team = pipeline.app.user(tenancy, email="a@example.com"), pipeline.app.team(tenancy)
+    pipeline.app.invitation(tenancy, team)
+    pipeline.drain()
+    pipeline.admin.execute("set lock_timeout = '1ms'")
+    with pipeline.write() as db:
+        app = Application(db)
+        app.update("Team", {"teamId": team}, displayName="held")
+        app.delete("ContactChannel", projectUserId=user)
+        app.update("Tenancy", {"id": tenancy}, branchId="held")
+        app.delete("ProjectUser", projectUserId=user)
+        assert init_source(pipeline.pipeline, pipeline.admin) == ALWAYS
+    pipeline.assert_synced()
+
+
 @pytest.fixture
 def copied(pipeline_server: Server, source_url: str) -> Iterator[Callable[[], Harness]]:
     """Return what makes a pipeline of a copy of this test's own source, to be called when that is prepared."""
