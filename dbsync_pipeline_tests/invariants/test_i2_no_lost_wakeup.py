@@ -131,7 +131,7 @@ def test_a_worker_cut_before_any_of_its_steps(pipeline: Harness, which: str) -> 
 
 
 _SEQUENCE = """
-import os, signal, sys
+import signal, sys
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
 from pydantic import SecretStr
@@ -142,8 +142,6 @@ def stop_here(self, *arguments):
     print("here", flush=True)
     signal.pause()
 if role == "sequencer":
-    from dbsync_pipeline.sequencer import sequencer
-    sequencer._COMPLETE_UP_TO += " returning pg_notify('unused', '')"
     with pipeline.sequencer() as working:
         original = type(working)._number
         def number(self, table):
