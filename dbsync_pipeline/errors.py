@@ -42,6 +42,12 @@ class SettingsError(DbsyncError):
     exit_code = 2
 
 
+class ConnectionStringError(DbsyncError):
+    """The connection string of an external database cannot be read, or asks for what is not allowed."""
+
+    exit_code = 2
+
+
 class MappingError(DbsyncError):
     """A mapping file is wrong, or does not fit the source schema."""
 
@@ -70,6 +76,10 @@ class BadRowError(DbsyncError):
     """A row holds a value that its destination cannot; its tenancy and mapping wait until it is changed."""
 
     exit_code = 6
+
+
+class SupersededError(DbsyncError):
+    """Another worker has delivered what this one was about to; there is nothing left for it to do."""
 
 
 class DifferenceError(DbsyncError):

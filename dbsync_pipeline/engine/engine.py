@@ -17,7 +17,7 @@ from dbsync_pipeline.destinations.base import Destination, Pair, Slice
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
-from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError, SupersededError, UnreachableError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
@@ -211,6 +211,9 @@ class Engine:
             sent = self._send(mapping, full, snapshot)
         except UnreachableError:
             raise
+        except SupersededError:
+            # Whoever was faster speaks for all of them; what is left waits for another turn.
+            return
         except NotInstalledError as error:
             yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
             return
