@@ -78,10 +78,6 @@ class BadRowError(DbsyncError):
     exit_code = 6
 
 
-class SupersededError(DbsyncError):
-    """Another worker has delivered what this one was about to; there is nothing left for it to do."""
-
-
 class DifferenceError(DbsyncError):
     """A copy does not equal its source."""
 

@@ -117,7 +117,10 @@ class External:
     def view(self, mapping_id: str) -> list[Row]:
         """Return the rows of a mapping's copy."""
         table = sql.Identifier(self.pipeline.pipeline.settings.external_schema, mapping_id)
-        with psycopg.connect(self.url, autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        with (
+            psycopg.connect(self.url, autocommit=True) as connection,
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
             return cursor.execute(sql.SQL("select * from {}").format(table)).fetchall()
 
 

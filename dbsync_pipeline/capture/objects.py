@@ -77,16 +77,6 @@ create table if not exists dbsync.destination (
     unique (tenancy_id, name),
     check (kind <> 'postgres' or tenancy_id is not null and connection is not null)
 );
-create or replace function dbsync.destination_changed() returns trigger language plpgsql
-set search_path = pg_catalog, pg_temp as $$
-begin
-    if tg_op = 'INSERT' and new.kind = 'postgres' then
-        new.destination_id := format('postgres:%s:%s', new.tenancy_id, new.name);
-    elsif tg_op = 'UPDATE' then
-        new.announced := false;
-    end if;
-    return new;
-end $$;
 
 -- What has to be delivered: everything with wanted > reached. A claim is a lease; `claims` counts all there ever were.
 -- `epoch` grows when a resync is asked, which also ends the lease.
@@ -135,6 +125,16 @@ begin
         end if;
     end loop;
     if not exists (select from pg_trigger where tgrelid = 'dbsync.destination'::regclass and not tgisinternal) then
+        create function dbsync.destination_changed() returns trigger language plpgsql
+        set search_path = pg_catalog, pg_temp as $body$
+        begin
+            if tg_op = 'INSERT' and new.kind = 'postgres' then
+                new.destination_id := format('postgres:%s:%s', new.tenancy_id, new.name);
+            elsif tg_op = 'UPDATE' then
+                new.announced := false;
+            end if;
+            return new;
+        end $body$;
         create trigger changed
             before insert or update of tenancy_id, connection, mappings, enabled on dbsync.destination
             for each row execute function dbsync.destination_changed();

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import psycopg
 
-from dbsync_pipeline.destinations.base import Destination, Pair, Slice
+from dbsync_pipeline.destinations.base import Destination, Pair, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
-from dbsync_pipeline.errors import DbsyncError, NotInstalledError, SupersededError, UnreachableError
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns

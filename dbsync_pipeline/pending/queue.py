@@ -48,7 +48,7 @@ _DUE = (
 )
 
 _DESTINATIONS_DUE = (
-    _ALIVE  # noqa: S608 -- made of constants
+    _ALIVE
     + """
 select p.destination_id, count(p.last_error) > 0 as failing
 from dbsync.pending p join dbsync.destination d using (destination_id)

@@ -11,7 +11,15 @@ from contextlib import contextmanager, suppress
 import psycopg
 from psycopg import sql
 
-from dbsync_pipeline.destinations.base import SEQUENCE_ID, Checkpoint, Destination, Pair, ProjectedColumn, Slice
+from dbsync_pipeline.destinations.base import (
+    SEQUENCE_ID,
+    Checkpoint,
+    Destination,
+    Pair,
+    ProjectedColumn,
+    Slice,
+    SupersededError,
+)
 from dbsync_pipeline.destinations.configured import ExternalDatabase
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import MergeStatements
@@ -21,7 +29,6 @@ from dbsync_pipeline.errors import (
     DbsyncError,
     IncompatibleTargetError,
     NotInstalledError,
-    SupersededError,
     UnreachableError,
 )
 from dbsync_pipeline.mappings.catalog import Catalog
