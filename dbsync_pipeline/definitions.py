@@ -8,9 +8,8 @@ import dagster as dg
 from dbsync_pipeline.defs.assets import build_assets
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
-from dbsync_pipeline.defs.sensors import sequencer_sensor, sync_sensor, tenancy_sensor
-from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
-from dbsync_pipeline.mappings.catalog import load_catalog
+from dbsync_pipeline.defs.sensors import external_sync_sensor, sequencer_sensor, sync_sensor, tenancy_sensor
+from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
 
 
@@ -25,14 +24,14 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
         MappingError: a mapping file is missing or wrong.
     """
     settings = load_settings(source_url="", clickhouse_url="")
-    catalog = load_catalog(settings.mappings)
+    pipeline = Pipeline(settings)
     with warnings.catch_warnings():
         # Backfill policies and code references are marked beta; the minor version of Dagster is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=build_assets(catalog, ClickHouseNames(settings.clickhouse_database)),
+            assets=build_assets(pipeline),
             jobs=build_jobs(settings),
-            sensors=[tenancy_sensor, sequencer_sensor, sync_sensor],
+            sensors=[tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor],
             resources={
                 "databases": Databases(
                     source_url=dg.EnvVar("DBSYNC_SOURCE_URL"), clickhouse_url=dg.EnvVar("DBSYNC_CLICKHOUSE_URL")

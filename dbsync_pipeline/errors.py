@@ -42,6 +42,12 @@ class SettingsError(DbsyncError):
     exit_code = 2
 
 
+class ConnectionStringError(DbsyncError):
+    """The connection string of an external database cannot be read, or asks for what is not allowed."""
+
+    exit_code = 2
+
+
 class MappingError(DbsyncError):
     """A mapping file is wrong, or does not fit the source schema."""
 

@@ -3,25 +3,39 @@
 The command line and the Dagster layer open their workers here, so that both run the same code in the same way.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from threading import Event
 
 import psycopg
 
 from dbsync_pipeline import source
+from dbsync_pipeline.destinations.base import Destination
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
-from dbsync_pipeline.engine.cycle import Selection, SyncCycle
+from dbsync_pipeline.destinations.configured import read_database
+from dbsync_pipeline.destinations.postgres.address import Policy, look_up
+from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
+from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeLimits
+from dbsync_pipeline.destinations.postgres.tables import ExternalTables
+from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
+from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
-from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
+from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
+
+_LINGER_SECONDS = 5.0
+"""Sessions on an external database are kept for so long after it was written, in case that more comes."""
+
+Report = Callable[[list[SyncResult]], None]
+"""Takes in what a turn of any worker did; called from several threads."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +85,82 @@ class Pipeline:
     def clickhouse_worker(self, selection: Selection | None = None) -> Generator[SyncCycle]:
         """Open a worker that delivers to ClickHouse.
 
-        It holds two sessions on the source: one freezes snapshots, the other keeps the queue.
+        Raises:
+            NotInstalledError: the source lacks the sync objects, or has those of other mappings.
+        """
+        with self.clickhouse() as clickhouse:
+            destination = ClickHouseDestination(clickhouse, self.catalog, self.clickhouse_names)
+            with self._worker(lambda _source: destination, selection) as worker:
+                yield worker
+
+    @contextmanager
+    def external_worker(self, destination_id: str, selection: Selection | None = None) -> Generator[SyncCycle]:
+        """Open a worker that delivers to one external database; that is connected to when there is work.
 
         Raises:
             NotInstalledError: the source lacks the sync objects, or has those of other mappings.
         """
+        with ExitStack() as stack:
+
+            def open_destination(queueing: psycopg.Connection) -> PostgresDestination:
+                destination = PostgresDestination(
+                    destination_id,
+                    partial(read_database, queueing, destination_id),
+                    self.external_session,
+                    self.catalog,
+                    self.external_tables,
+                )
+                stack.callback(destination.close)
+                return destination
+
+            yield stack.enter_context(self._worker(open_destination, selection))
+
+    @contextmanager
+    def _worker(
+        self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
+    ) -> Generator[SyncCycle]:
+        """Open a worker on two sessions of the source: one freezes snapshots, the other keeps the queue."""
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self.clickhouse() as clickhouse, self.source("sync") as reading, self.source("sync queue") as queueing:
+        with self.source("sync") as reading, self.source("sync queue") as queueing:
             require_installed(queueing, self.catalog)
-            destination = ClickHouseDestination(clickhouse, self.catalog, self.clickhouse_names)
+            destination = open_destination(queueing)
             engine = Engine(reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows)
-            with PendingQueue(queueing, CLICKHOUSE, lease_seconds=settings.lease_seconds, retry=retry) as queue:
+            with PendingQueue(
+                queueing, destination.destination_id, lease_seconds=settings.lease_seconds, retry=retry
+            ) as queue:
                 yield SyncCycle(
                     queue, engine, destination, batch_size=settings.sync_batch_tenancies, selection=selection
                 )
+
+    @property
+    def external_tables(self) -> ExternalTables:
+        """Where things are in external databases."""
+        return ExternalTables(self.settings.external_schema, self.catalog.tenancy.type, self.settings.external_readers)
+
+    def external_session(self, connection: str) -> ExternalSession:
+        """Open a session on the database that a connection string names.
+
+        Raises:
+            ConnectionStringError: it cannot be read, or asks for what is not allowed.
+            UnreachableError: nobody answers there, or the login is refused.
+        """
+        settings = self.settings
+        policy = Policy(
+            private_addresses=settings.external_private_addresses,
+            require_tls=settings.external_require_tls,
+            secrets=settings.external_secrets,
+        )
+        limits = TimeLimits(
+            settings.external_connect_seconds, settings.external_statement_seconds, settings.external_lock_seconds
+        )
+        return ExternalSession(look_up(connection, policy), limits)
+
+    def external_dispatcher(self, connection: psycopg.Connection, report: Report) -> Dispatcher:
+        """Return what serves every external database that has something due."""
+
+        def serve(destination_id: str, stop: Event) -> None:
+            with self.external_worker(destination_id) as worker:
+                worker.run(stop=stop, max_seconds=float("inf"), idle_seconds=_LINGER_SECONDS, report=report)
+
+        return Dispatcher(partial(destinations_due, connection), serve, workers=self.settings.external_workers)

@@ -4,6 +4,7 @@ Nothing else in the project reads the environment. Connection strings are secret
 settings object never prints a password (invariant I10).
 """
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
@@ -59,6 +60,34 @@ class Settings(_MappingSettings):
         float, Field(gt=0, description="Pause after the first failure of a pending pair; doubles each time.")
     ] = 1.0
     retry_max_seconds: Annotated[float, Field(gt=0, description="The longest such pause.")] = 300.0
+    external_schema: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$", description="Schema of the copies in external databases."),
+    ] = "dbsync"
+    external_readers: Annotated[
+        str, Field(min_length=1, description="Role that may read the copies in external databases, or PUBLIC.")
+    ] = "PUBLIC"
+    external_private_addresses: Annotated[
+        bool, Field(description="Whether external databases may be at private, loopback or link-local addresses.")
+    ] = False
+    external_require_tls: Annotated[
+        bool, Field(description="Whether connections to external databases have to be encrypted.")
+    ] = False
+    external_secrets: Annotated[
+        Path | None, Field(description="Directory of the files that `file:NAME` refers to; without it there are none.")
+    ] = None
+    external_workers: Annotated[
+        int, Field(ge=2, description="External databases that one sync run writes to at the same time.")
+    ] = 8
+    external_connect_seconds: Annotated[
+        float, Field(ge=2, description="How long connecting to an external database may take.")
+    ] = 5.0
+    external_statement_seconds: Annotated[
+        float, Field(gt=0, description="How long a statement in an external database may take.")
+    ] = 60.0
+    external_lock_seconds: Annotated[
+        float, Field(gt=0, description="How long a statement there may wait for somebody else's lock.")
+    ] = 10.0
     run_seconds: Annotated[
         float, Field(gt=0, description="How long one sequencer or sync run of Dagster stays, at most.")
     ] = 900.0

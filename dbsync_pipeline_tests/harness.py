@@ -25,6 +25,7 @@ from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
+from dbsync_pipeline.pending.queue import destinations_due
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import BUILTIN_MAPPINGS, Settings
@@ -93,6 +94,36 @@ def init_clickhouse(clickhouse: ClickHouse, catalog: Catalog, names: tables.Clic
     return [step.title for step in steps]
 
 
+@dataclass(frozen=True)
+class External:
+    """A database of a tenancy's owner, as its owner sees it."""
+
+    pipeline: "Harness"
+    tenancy: uuid.UUID
+    name: str
+    url: str
+
+    @property
+    def destination_id(self) -> str:
+        """Its id in the pipeline."""
+        return f"postgres:{self.tenancy}:{self.name}"
+
+    def run(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run anything in it, in autocommit mode, and return what comes back."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def view(self, mapping_id: str) -> list[Row]:
+        """Return the rows of a mapping's copy."""
+        table = sql.Identifier(self.pipeline.pipeline.settings.external_schema, mapping_id)
+        with (
+            psycopg.connect(self.url, autocommit=True) as connection,
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            return cursor.execute(sql.SQL("select * from {}").format(table)).fetchall()
+
+
 @dataclass
 class Harness:
     """A pipeline at rest, and hands to move every part of it, one step at a time."""
@@ -102,6 +133,7 @@ class Harness:
     def __post_init__(self) -> None:
         self._configured: dict[str, Any] = {}
         self.database = f"test_{uuid.uuid4().hex[:12]}"
+        self._externals: list[str] = []
         self.clickhouse = ClickHouse(self.server.clickhouse.url)
         self._sessions = ExitStack()
         self._start()
@@ -135,7 +167,9 @@ class Harness:
     def _stop(self) -> None:
         self._end_sessions()
         with psycopg.connect(self.server.postgres.url(), autocommit=True) as connection:
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(self.database)))
+            for name in (self.database, *self._externals):
+                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        self._externals.clear()
 
     def _end_sessions(self) -> None:
         self._sessions.close()
@@ -160,6 +194,8 @@ class Harness:
             "clickhouse_url": SecretStr(self.server.clickhouse.url),
             "clickhouse_database": self.server.clickhouse_database,
             # A failed pair may be tried again at once.
+            "external_private_addresses": True,
+            "external_connect_seconds": 2,
             "retry_base_seconds": 0.000_001,
             "retry_max_seconds": 0.000_001,
         }
@@ -240,6 +276,45 @@ class Harness:
         results: list[SyncResult] = []
         while self.sequence() or self.pending():
             results += self.sync()
+            results += self.sync_external()
+        return results
+
+    # --- databases of tenancies' owners
+
+    def configure_external(
+        self, tenancy: uuid.UUID, name: str = "main", *, url: str | None = None, mappings: list[str] | None = None
+    ) -> External:
+        """Configure a database for a tenancy, a new empty one where no URL is given."""
+        external = External(self, tenancy, name, url or self._new_database())
+        self.admin.execute(
+            "insert into dbsync.destination (tenancy_id, name, connection, mappings) values (%s, %s, %s, %s)",
+            [tenancy, name, external.url, mappings],
+        )
+        return external
+
+    def _new_database(self) -> str:
+        name = f"{self.database}_{len(self._externals)}"
+        self._externals.append(name)
+        return self.server.postgres.create_database(name)
+
+    def external_worker(self, destination_id: str) -> AbstractContextManager[SyncCycle]:
+        """Open a worker of one external database."""
+        return self.pipeline.external_worker(destination_id)
+
+    def sync_external(self, *, errors: bool = False) -> list[SyncResult]:
+        """Deliver to every external database that has something due, once round or until nothing is due."""
+        results: list[SyncResult] = []
+        while due := destinations_due(self.admin, 100):
+            for entry in due:
+                with self.external_worker(entry.destination_id) as worker:
+                    while found := worker.run_once():
+                        results += found
+                        if errors:
+                            break
+            if errors:
+                break
+        failed = [entry.delivery.error for entry in results if entry.delivery.error]
+        assert errors or not failed, failed
         return results
 
     def pending(self) -> list[tuple[uuid.UUID, str]]:

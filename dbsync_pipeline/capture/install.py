@@ -236,9 +236,9 @@ def _register_tenancies(catalog: Catalog) -> sql.Composed:
 
 
 def _register_clickhouse() -> sql.Composed:
-    return sql.SQL("insert into {} (destination_id, kind) values ({}, {}) on conflict do nothing").format(
-        ours("destination"), sql.Literal(CLICKHOUSE), sql.Literal(CLICKHOUSE)
-    )
+    return sql.SQL(
+        "insert into {} (destination_id, kind, announced) values ({}, {}, true) on conflict do nothing"
+    ).format(ours("destination"), sql.Literal(CLICKHOUSE), sql.Literal(CLICKHOUSE))
 
 
 def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tuple[sql.Composed, ...]:
@@ -264,6 +264,7 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
             "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted) "
             "select t.tenancy_id, {mapping}, d.destination_id, s.last_sequence_id "
             "from {tenancy} t join {destination} d on d.tenancy_id is null or d.tenancy_id = t.tenancy_id "
+            "and (d.mappings is null or {mapping} = any(d.mappings)) "
             "cross join {sequencer} s where t.deleted_at is null "
             # The same order as everyone else who changes several of these rows.
             "order by d.destination_id, t.tenancy_id "

@@ -62,12 +62,20 @@ create table if not exists dbsync.placement (
     primary key (mapping_id, identity)
 );
 
--- Where copies are kept; no tenancy means a copy of all of them.
+-- Where copies are kept: all tenancies in ClickHouse, and one tenancy each in the databases that its owner configured,
+-- of some mappings or of all. `connection` is a libpq connection string or `env:NAME` or `file:NAME`, where one is.
+-- What is not announced yet, or not as it is now, the sequencer makes pending.
 create table if not exists dbsync.destination (
-    destination_id text primary key,
-    kind text not null,
+    destination_id text collate "C" primary key,
+    kind text not null default 'postgres' check (kind in ('clickhouse', 'postgres')),
     tenancy_id {tenancy_type},
-    enabled boolean not null default true
+    name text not null default 'main',
+    connection text,
+    mappings text[],
+    enabled boolean not null default true,
+    announced boolean not null default false,
+    unique (tenancy_id, name),
+    check (kind <> 'postgres' or tenancy_id is not null and connection is not null)
 );
 
 -- What has to be delivered: everything with wanted > reached. A claim is a lease; `claims` counts all there ever were.
@@ -75,7 +83,7 @@ create table if not exists dbsync.destination (
 create table if not exists dbsync.pending (
     tenancy_id {tenancy_type} not null,
     mapping_id text not null,
-    destination_id text not null references dbsync.destination on delete cascade,
+    destination_id text collate "C" not null references dbsync.destination on delete cascade,
     wanted bigint not null,
     reached bigint not null default 0,
     epoch integer not null default 0,
@@ -108,13 +116,29 @@ begin
             ('tombstone_numbered', 'tombstone (tenancy_id, mapping_id, sequence_id) where sequence_id is not null'),
             ('touch_waiting', 'touch (dependant_id, touch_id)'),
             ('placement_delivery', 'placement (tenancy_id, mapping_id, sequence_id)'),
-            ('pending_due', 'pending (destination_id, pending_since) where wanted > reached and not paused')
+            ('pending_due', 'pending (destination_id, pending_since) where wanted > reached and not paused'),
+            ('destination_unannounced', 'destination (destination_id) where not announced')
         ) as list (name, definition)
     loop
         if to_regclass('dbsync.' || wanted.name) is null then
             execute format('create index %I on dbsync.%s', wanted.name, wanted.definition);
         end if;
     end loop;
+    if not exists (select from pg_trigger where tgrelid = 'dbsync.destination'::regclass and not tgisinternal) then
+        create function dbsync.destination_changed() returns trigger language plpgsql
+        set search_path = pg_catalog, pg_temp as $body$
+        begin
+            if tg_op = 'INSERT' and new.kind = 'postgres' then
+                new.destination_id := format('postgres:%s:%s', new.tenancy_id, new.name);
+            elsif tg_op = 'UPDATE' then
+                new.announced := false;
+            end if;
+            return new;
+        end $body$;
+        create trigger changed
+            before insert or update of tenancy_id, connection, mappings, enabled on dbsync.destination
+            for each row execute function dbsync.destination_changed();
+    end if;
 end
 $dbsync$;
 

@@ -6,12 +6,14 @@ waited for, not done twice. Dagster comes in one layer above.
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 
 import psycopg
 
 from dbsync_pipeline.defs.ledger import Advance, Ledger
+from dbsync_pipeline.destinations.configured import ExternalDatabase, databases_of
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
@@ -37,7 +39,7 @@ def catch_up(
     stop: Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Number what waits, then deliver or await what the tenancies lack of one mapping.
+    """Number what waits, then deliver to ClickHouse, or await, what the tenancies lack of one mapping.
 
     Args:
         pipeline: the deployment.
@@ -50,35 +52,90 @@ def catch_up(
         UnreachableError: the source or ClickHouse does not answer.
         NotInstalledError: source or ClickHouse lack what `dbsync init` makes.
     """
-    # Whoever holds a pair and does not move loses its lease before that.
-    patience = 2 * pipeline.settings.lease_seconds
-    _number(pipeline, str(pipeline.catalog.mapping(mapping_id).source), stop, clock() + patience, clock)
+    patience = _number_now(pipeline, mapping_id, stop=stop, clock=clock)
+    with pipeline.clickhouse_worker(Selection(tenancies, [mapping_id])) as worker:
+        return _bring_up(pipeline, worker, _Errand(CLICKHOUSE, mapping_id, tenancies, patience), stop, clock)
+
+
+def catch_up_externally(
+    pipeline: Pipeline,
+    mapping_id: str,
+    tenancies: list[str],
+    *,
+    stop: Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, dict[str, Outcome]]:
+    """Do the same for the databases of the tenancies' owners, several at a time.
+
+    Returns:
+        Tenancy -> destination -> outcome; nothing for a tenancy without a database that receives the mapping.
+
+    Raises:
+        UnreachableError: the source does not answer.
+        NotInstalledError: the source lacks what `dbsync init` makes.
+    """
+    patience = _number_now(pipeline, mapping_id, stop=stop, clock=clock)
+    with pipeline.source("catch up") as connection:
+        found = databases_of(connection, tenancies)
+    wanted = [entry for entry in found if entry.enabled and entry.receives(mapping_id)]
+
+    def serve(database: ExternalDatabase) -> Outcome:
+        tenancy = str(database.tenancy_id)
+        with pipeline.external_worker(database.destination_id, Selection([tenancy], [mapping_id])) as worker:
+            errand = _Errand(database.destination_id, mapping_id, [tenancy], patience)
+            return _bring_up(pipeline, worker, errand, stop, clock)
+
+    outcomes: dict[str, dict[str, Outcome]] = {tenancy: {} for tenancy in tenancies}
+    with ThreadPoolExecutor(pipeline.settings.external_workers, thread_name_prefix="dbsync external") as threads:
+        for database, outcome in zip(wanted, threads.map(serve, wanted), strict=True):
+            outcomes[str(database.tenancy_id)][database.destination_id] = outcome
+    return outcomes
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """Which tenancies to bring up to date where, and for how long to wait without any of them moving."""
+
+    destination_id: str
+    mapping_id: str
+    tenancies: list[str]
+    patience_seconds: float
+
+
+def _bring_up(
+    pipeline: Pipeline, worker: SyncCycle, errand: _Errand, stop: Event, clock: Callable[[], float]
+) -> Outcome:
     ledger = Ledger()
     failed: dict[str, str] = {}
-    with (
-        pipeline.clickhouse_worker(Selection(tenancies, [mapping_id])) as worker,
-        pipeline.source("catch up") as connection,
-    ):
+    patience = errand.patience_seconds
+    with pipeline.source("catch up") as connection:
         worker.retry_now()
-        before = standings(connection, CLICKHOUSE, mapping_id, tenancies)
+        before = standings(connection, errand.destination_id, errand.mapping_id, errand.tenancies)
         goals = {tenancy: entry.wanted for tenancy, entry in before.items() if entry.wanted > entry.reached}
         seen = {tenancy: before[tenancy].reached for tenancy in goals}
         deadline = clock() + patience
         while goals and not stop.is_set() and clock() < deadline:
-            if _deliver(worker, goals, failed, ledger) or _look(connection, mapping_id, goals, failed, seen):
+            if _deliver(worker, goals, failed, ledger) or _look(connection, errand, goals, failed, seen):
                 deadline = clock() + patience
             elif goals:
                 stop.wait(_PAUSE_SECONDS)
-        after = standings(connection, CLICKHOUSE, mapping_id, tenancies)
+        after = standings(connection, errand.destination_id, errand.mapping_id, errand.tenancies)
     for tenancy in goals:
         failed[tenancy] = f"another worker holds it and has not moved for {patience:g} seconds"
-    delivered = {str(pair.tenancy_id): advance for pair, advance in ledger.take(ledger.outstanding).items()}
+    delivered = {str(pair.tenancy_id): advance for pair, advance in ledger.take(ledger.outstanding)}
     advances: dict[str, Advance] = {}
-    for tenancy in tenancies:
+    for tenancy in errand.tenancies:
         if tenancy not in failed:
             reached = after[tenancy].reached if tenancy in after else 0
-            advances[tenancy] = delivered.get(tenancy, Advance(CLICKHOUSE, reached, reached))
+            advances[tenancy] = delivered.get(tenancy, Advance(errand.destination_id, reached, reached))
     return Outcome(advances, failed)
+
+
+def _number_now(pipeline: Pipeline, mapping_id: str, *, stop: Event, clock: Callable[[], float]) -> float:
+    """Number what waits; return for how many seconds whoever holds a pair may not move before it loses its lease."""
+    patience = 2 * pipeline.settings.lease_seconds
+    _number(pipeline, str(pipeline.catalog.mapping(mapping_id).source), stop, clock() + patience, clock)
+    return patience
 
 
 def _number(pipeline: Pipeline, table: str, stop: Event, deadline: float, clock: Callable[[], float]) -> None:
@@ -116,13 +173,13 @@ def _deliver(worker: SyncCycle, goals: dict[str, int], failed: dict[str, str], l
 
 def _look(
     connection: psycopg.Connection,
-    mapping_id: str,
+    errand: _Errand,
     goals: dict[str, int],
     failed: dict[str, str],
     seen: dict[str, int],
 ) -> bool:
     """Strike off what others have reached, or given up for now, and return whether any of it has moved."""
-    found = standings(connection, CLICKHOUSE, mapping_id, list(goals))
+    found = standings(connection, errand.destination_id, errand.mapping_id, list(goals))
     moved = False
     for tenancy, goal in list(goals.items()):
         standing = found.get(tenancy)

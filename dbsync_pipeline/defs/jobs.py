@@ -1,4 +1,4 @@
-"""The two jobs that keep everything in step: one numbers changes, one delivers them.
+"""The jobs that keep everything in step: one numbers changes, two deliver them, each to one kind of copy.
 
 A run costs seconds to start, so it stays while there is work, serves all tenancies, and ends when its time is up or
 nothing has come for a while; a sensor starts the next. What happens in between is the sequencer's and the engine's
@@ -6,6 +6,8 @@ business; here it is only started, recorded, and its failures shown.
 """
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 
 import dagster as dg
@@ -15,11 +17,13 @@ from dbsync_pipeline.defs.ledger import Ledger
 from dbsync_pipeline.defs.partitions import TENANCIES
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import beside, failure_of, through_outages, visible_failures
+from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import PassResult
 from dbsync_pipeline.settings import Settings
 
 SEQUENCER_JOB = "sequencer_job"
 SYNC_JOB = "sync_job"
+EXTERNAL_SYNC_JOB = "external_sync_job"
 
 _EVENTS_AT_ONCE = 500
 """Materializations recorded in one go: 5 to 10 s."""
@@ -69,8 +73,49 @@ def sequencer(context: dg.OpExecutionContext, databases: Databases) -> None:
 
 @dg.op(description="Delivers what is pending, of all tenancies, and records how far each table of each has come.")
 def sync(context: dg.OpExecutionContext, databases: Databases) -> None:
-    """Run sync cycles until the time is up or nothing has come for a while."""
-    pipeline = databases.pipeline()
+    """Deliver to ClickHouse until the time is up or nothing has come for a while."""
+
+    def deliver(pipeline: Pipeline, turn: _Turn) -> None:
+        with pipeline.clickhouse_worker() as worker:
+            worker.run(
+                stop=turn.stop,
+                max_seconds=turn.seconds,
+                idle_seconds=pipeline.settings.idle_seconds,
+                report=turn.ledger.add,
+            )
+
+    _deliver_and_record(context, databases.pipeline(), deliver)
+
+
+@dg.op(description="Delivers what is pending to the databases of tenancies' owners, several of them at a time.")
+def external_sync(context: dg.OpExecutionContext, databases: Databases) -> None:
+    """Deliver to external databases until the time is up or nothing has come for a while."""
+
+    def deliver(pipeline: Pipeline, turn: _Turn) -> None:
+        with pipeline.source("sync dispatcher") as connection:
+            pipeline.external_dispatcher(connection, turn.ledger.add).run(
+                stop=turn.stop,
+                max_seconds=turn.seconds,
+                idle_seconds=pipeline.settings.idle_seconds,
+                note=turn.note,
+            )
+
+    _deliver_and_record(context, databases.pipeline(), deliver)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What a delivery loop gets: when to end, and where to say what it did."""
+
+    stop: Event
+    seconds: float
+    ledger: Ledger
+    note: Callable[[str], None]
+
+
+def _deliver_and_record(
+    context: dg.OpExecutionContext, pipeline: Pipeline, deliver: Callable[[Pipeline, _Turn], None]
+) -> None:
     settings = pipeline.settings
     ledger = Ledger()
     outages: list[str] = []
@@ -82,20 +127,16 @@ def sync(context: dg.OpExecutionContext, databases: Databases) -> None:
         return settings.run_seconds + (_RECORDING_SECONDS if behind else 0) - (time.monotonic() - started)
 
     def work(stop: Event) -> None:
-        def deliver() -> None:
-            with pipeline.source("sync run") as marker, pipeline.clickhouse_worker() as worker:
+        def serve() -> None:
+            with pipeline.source("sync run") as marker:
                 liveness.hold(marker, context.run_id)
                 while True:
-                    worker.run(
-                        stop=stop,
-                        max_seconds=min(settings.run_seconds, seconds_left()),
-                        idle_seconds=settings.idle_seconds,
-                        report=ledger.add,
-                    )
+                    seconds = min(settings.run_seconds, seconds_left())
+                    deliver(pipeline, _Turn(stop, seconds, ledger, outages.append))
                     if stop.is_set() or ledger.outstanding <= _EVENTS_AT_ONCE or seconds_left() <= 0:
                         return
 
-        through_outages(deliver, stop=stop, max_seconds=settings.run_seconds, note=outages.append)
+        through_outages(serve, stop=stop, max_seconds=settings.run_seconds, note=outages.append)
 
     def record() -> None:
         while outages:
@@ -112,7 +153,7 @@ def sync(context: dg.OpExecutionContext, databases: Databases) -> None:
         raise failure_of(ledger.failing)
 
 
-def build_jobs(settings: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
+def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """Return the jobs, bounded in time as the settings say."""
     longest = settings.run_seconds + _MARGIN_SECONDS
 
@@ -130,7 +171,16 @@ def build_jobs(settings: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
         """Brings every pending tenancy up to date in ClickHouse."""
         sync()
 
-    return sequencer_job, sync_job
+    @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
+        name=EXTERNAL_SYNC_JOB,
+        executor_def=dg.in_process_executor,
+        tags=_tags("external sync", longest + _RECORDING_SECONDS),
+    )
+    def external_sync_job() -> None:
+        """Brings every pending external database up to date."""
+        external_sync()
+
+    return [sequencer_job, sync_job, external_sync_job]
 
 
 def _tags(singleton: str, longest_seconds: float) -> dict[str, str]:
@@ -178,8 +228,8 @@ class _Books:
         advances = ledger.take(_EVENTS_AT_ONCE)
         if not advances:
             return
-        self._add_keys({str(pair.tenancy_id) for pair in advances})
-        for pair, advance in advances.items():
+        self._add_keys({str(pair.tenancy_id) for pair, _ in advances})
+        for pair, advance in advances:
             self._context.log_event(advance.materialization(pair))
         self.recorded += len(advances)
 

@@ -9,7 +9,7 @@ from threading import Lock
 
 import dagster as dg
 
-from dbsync_pipeline.defs.specs import clickhouse_key
+from dbsync_pipeline.defs.specs import copy_key
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.engine.cycle import SyncResult
 
@@ -87,11 +87,15 @@ class Advance:
     def materialization(self, pair: Pair) -> dg.AssetMaterialization:
         """Return the event of one partition; the sequence id is its data version."""
         return dg.AssetMaterialization(
-            clickhouse_key(pair.mapping_id),
+            copy_key(self.destination_id, pair.mapping_id),
             partition=str(pair.tenancy_id),
             metadata=self.metadata,
             tags={"dagster/data_version": str(self.sequence_to)},
         )
+
+
+_Lane = tuple[str, Pair]
+"""A pair on its way to one destination, named by its id."""
 
 
 class Ledger:
@@ -99,8 +103,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._advances: dict[Pair, Advance] = {}
-        self._failing: dict[Pair, str] = {}
+        self._advances: dict[_Lane, Advance] = {}
+        self._failing: dict[_Lane, str] = {}
         self._new_errors: list[str] = []
         self._known_errors: set[str] = set()
 
@@ -109,16 +113,17 @@ class Ledger:
         with self._lock:
             for result in results:
                 delivery = result.delivery
+                lane = (result.destination_id, delivery.pair)
                 if delivery.error is not None:
-                    self._failing[delivery.pair] = delivery.error
+                    self._failing[lane] = delivery.error
                     self._complain(delivery.pair, delivery.error)
                     continue
-                self._failing.pop(delivery.pair, None)
+                self._failing.pop(lane, None)
                 if delivery.reached > delivery.after:
                     advance = Advance.of(result)
-                    before = self._advances.get(delivery.pair)
+                    before = self._advances.get(lane)
                     # In its old place: a busy pair must come first some time, too.
-                    self._advances[delivery.pair] = advance if before is None else before.then(advance)
+                    self._advances[lane] = advance if before is None else before.then(advance)
 
     def _complain(self, pair: Pair, error: str) -> None:
         if error not in self._known_errors and len(self._known_errors) < _ERROR_TEXTS_KEPT:
@@ -131,16 +136,16 @@ class Ledger:
         return len(self._advances)
 
     @property
-    def failing(self) -> dict[Pair, str]:
-        """The pairs whose last delivery failed, with the reason."""
+    def failing(self) -> list[tuple[Pair, str]]:
+        """The pairs whose last delivery somewhere failed, with the reason."""
         with self._lock:
-            return dict(self._failing)
+            return [(pair, error) for (_, pair), error in self._failing.items()]
 
-    def take(self, most: int) -> dict[Pair, Advance]:
+    def take(self, most: int) -> list[tuple[Pair, Advance]]:
         """Remove and return advances, those that have waited longest first."""
         with self._lock:
-            pairs = list(self._advances)[:most]
-            return {pair: self._advances.pop(pair) for pair in pairs}
+            lanes = list(self._advances)[:most]
+            return [(lane[1], self._advances.pop(lane)) for lane in lanes]
 
     def take_errors(self) -> list[str]:
         """Remove and return a line for every error text not seen before, naming one of its pairs."""

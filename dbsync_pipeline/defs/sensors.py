@@ -11,13 +11,13 @@ import dagster as dg
 import psycopg
 
 from dbsync_pipeline.defs import liveness, partitions
-from dbsync_pipeline.defs.jobs import SEQUENCER_JOB, SYNC_JOB
+from dbsync_pipeline.defs.jobs import EXTERNAL_SYNC_JOB, SEQUENCER_JOB, SYNC_JOB
 from dbsync_pipeline.defs.partitions import TENANCIES
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
-from dbsync_pipeline.pending.queue import waiting
+from dbsync_pipeline.pending import queue
 from dbsync_pipeline.pipeline import Pipeline
 
 _SECONDS_BETWEEN_TICKS = 1
@@ -70,10 +70,10 @@ def sequencer_sensor(context: dg.SensorEvaluationContext, databases: Databases) 
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         with pipeline.sequencer() as sequencer:
-            tables = sequencer.waiting()
-        if tables is None:
+            waiting = sequencer.waiting()
+        if waiting is None:
             return dg.SensorResult(skip_reason="Numbering is paused.", cursor=context.cursor)
-        if not tables:
+        if not waiting:
             return dg.SensorResult(skip_reason="Every change has its number.", cursor=context.cursor)
         return _start_unless_under_way(context, connection, SEQUENCER_JOB)
 
@@ -92,12 +92,32 @@ def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
-        queue = waiting(connection, CLICKHOUSE)
-        if not queue.due:
-            reason = "What waits is being delivered, or rests after a failure." if queue.later else "All is delivered."
+        found = queue.waiting(connection, CLICKHOUSE)
+        if not found.due:
+            reason = "What waits is being delivered, or rests after a failure." if found.later else "All is delivered."
             return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
         with pipeline.clickhouse():
             return _start_unless_under_way(context, connection, SYNC_JOB)
+
+    return _on_source(databases, tick)
+
+
+@dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
+    name="external_sync_sensor",
+    job_name=EXTERNAL_SYNC_JOB,
+    minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts a delivery run when changes wait for databases of tenancies' owners.",
+)
+def external_sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
+    """Start a run unless nothing is due, or a run is alive; databases that do not answer rest meanwhile."""
+
+    def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
+        require_installed(connection, pipeline.catalog)
+        if not queue.destinations_due(connection, 1):
+            reason = "No external database has anything due."
+            return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
+        return _start_unless_under_way(context, connection, EXTERNAL_SYNC_JOB)
 
     return _on_source(databases, tick)
 

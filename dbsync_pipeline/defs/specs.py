@@ -17,9 +17,11 @@ from dbsync_pipeline.destinations.clickhouse.tables import (
     columns,
     readable_columns,
 )
+from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.spec import SOURCE, Join, SyncMapping, Table
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.mappings.spec import SOURCE, DestinationKind, Join, SyncMapping, Table
 
 _OWNERS = ["team:data-platform"]
 
@@ -34,6 +36,16 @@ def source_key(table: Table) -> dg.AssetKey:
 def clickhouse_key(mapping_id: str) -> dg.AssetKey:
     """Return the key of a mapping's table in ClickHouse."""
     return dg.AssetKey(["clickhouse", mapping_id])
+
+
+def postgres_key(mapping_id: str) -> dg.AssetKey:
+    """Return the key of a mapping's tables in external databases."""
+    return dg.AssetKey(["postgres", mapping_id])
+
+
+def copy_key(destination_id: str, mapping_id: str) -> dg.AssetKey:
+    """Return the key of the asset that a delivery to a destination advances."""
+    return clickhouse_key(mapping_id) if destination_id == CLICKHOUSE else postgres_key(mapping_id)
 
 
 def view_key(mapping_id: str) -> dg.AssetKey:
@@ -68,9 +80,6 @@ def source_spec(catalog: Catalog, table: Table) -> dg.AssetSpec:
 
 def clickhouse_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) -> dg.AssetSpec:
     """Describe a mapping's table in ClickHouse, a partition for each tenancy."""
-    file = dg.LocalFileCodeReference(
-        file_path=str(catalog.files[mapping.mapping_id]), line_number=1, label=mapping.mapping_id
-    )
     return dg.AssetSpec(
         clickhouse_key(mapping.mapping_id),
         deps=[source_key(table) for table in _tables(catalog, mapping)],
@@ -84,8 +93,38 @@ def clickhouse_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNam
         metadata={
             "dagster/table_name": f"{names.internal}.{mapping.mapping_id}",
             "dagster/column_schema": _schema(columns(catalog, mapping)),
-            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=_lineage(catalog, mapping)),
-            "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[file]),
+            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=_clickhouse_lineage(catalog, mapping)),
+            "dagster/code_references": _code_reference(catalog, mapping),
+        },
+    )
+
+
+def postgres_spec(catalog: Catalog, mapping: SyncMapping, external: ExternalTables) -> dg.AssetSpec:
+    """Describe a mapping's tables in the databases of a tenancy's owner, a partition for each tenancy."""
+    shown = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            description=column.description or None,
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+        )
+        for column in external.columns(mapping)
+    ]
+    return dg.AssetSpec(
+        postgres_key(mapping.mapping_id),
+        deps=[source_key(table) for table in _tables(catalog, mapping)],
+        group_name="postgres",
+        kinds={"postgres"},
+        owners=_OWNERS,
+        description=f"{mapping.description} One tenancy's rows, in each database that its owner configured.",
+        code_version=mapping.code_version,
+        tags={"dbsync/mapping": mapping.mapping_id},
+        partitions_def=TENANCIES,
+        metadata={
+            "dagster/table_name": f"{external.schema}.{mapping.mapping_id}",
+            "dagster/column_schema": dg.TableSchema(shown),
+            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=_lineage(mapping, "postgres")),
+            "dagster/code_references": _code_reference(catalog, mapping),
         },
     )
 
@@ -131,17 +170,25 @@ def _schema(shown: Iterable[TargetColumn]) -> dg.TableSchema:
     )
 
 
-def _lineage(catalog: Catalog, mapping: SyncMapping) -> _Lineage:
+def _code_reference(catalog: Catalog, mapping: SyncMapping) -> dg.CodeReferencesMetadataValue:
+    file = str(catalog.files[mapping.mapping_id])
+    reference = dg.LocalFileCodeReference(file_path=file, line_number=1, label=mapping.mapping_id)
+    return dg.CodeReferencesMetadataValue(code_references=[reference])
+
+
+def _clickhouse_lineage(catalog: Catalog, mapping: SyncMapping) -> _Lineage:
     """Return, for each column of the ClickHouse table, the source columns that its value is made of."""
-    lineage: _Lineage = {
+    tenancy: _Lineage = {
         column.name: [dg.TableColumnDep(source_key(catalog.tenancy.table), column.source)]
         for column in catalog.tenancy.columns
     }
+    return tenancy | _lineage(mapping, "clickhouse")
+
+
+def _lineage(mapping: SyncMapping, kind: DestinationKind) -> _Lineage:
     owner = f'{SOURCE}."{mapping.tenancy.column}"' if mapping.tenancy.column else mapping.tenancy.value or ""
-    lineage[TENANCY] = _deps(mapping, owner)
-    for column in mapping.columns_for("clickhouse"):
-        lineage[column.name] = _deps(mapping, column.expression)
-    return lineage
+    own = {column.name: _deps(mapping, column.expression) for column in mapping.columns_for(kind)}
+    return {TENANCY: _deps(mapping, owner), **own}
 
 
 def _deps(mapping: SyncMapping, expression: str) -> list[dg.TableColumnDep]:

@@ -4,7 +4,7 @@ The work has a thread of its own; the run's main thread keeps Dagster's books an
 sets the event that the work looks at between two batches, so that no batch is cut in half.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Event
@@ -80,11 +80,10 @@ def visible_failures() -> Generator[None]:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
-def failure_of(failing: dict[Pair, str]) -> dg.Failure:
+def failure_of(failing: Sequence[tuple[Pair, str]]) -> dg.Failure:
     """Return the failure that names what is not delivered: the first few pairs, and how many there are."""
     named = [
-        f"tenancy {pair.tenancy_id}, mapping {pair.mapping_id}: {error}"
-        for pair, error in list(failing.items())[:_FAILURES_NAMED]
+        f"tenancy {pair.tenancy_id}, mapping {pair.mapping_id}: {error}" for pair, error in failing[:_FAILURES_NAMED]
     ]
     more = len(failing) - len(named)
     if more:

@@ -68,6 +68,10 @@ class Slice:
     first: bool
 
 
+class SupersededError(Exception):
+    """Another worker has delivered what this one was about to; there is nothing left for it to do."""
+
+
 class Destination(ABC):
     """A place that holds copies, seen by one worker."""
 
@@ -102,6 +106,7 @@ class Destination(ABC):
             UnreachableError: the destination does not answer.
             NotInstalledError: a table or column is missing.
             BadRowError: it refuses a value.
+            SupersededError: another worker moved the checkpoint that the slices start from; nothing was written.
         """
 
     @abstractmethod

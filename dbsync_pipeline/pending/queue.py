@@ -24,18 +24,44 @@ _LONGEST_ERROR_CHARACTERS = 2_000
 
 _NEW_WORKER = "select pg_backend_pid(), pg_advisory_lock(%s, pg_backend_pid())"
 
-_DUE = """
+_ALIVE = """
 with alive as materialized (
     select objid::bigint as worker from pg_locks
     where locktype = 'advisory' and classid = %(lock_class)s and objsubid = 2 and granted
         and database = (select oid from pg_database where datname = current_database())
-), due as (
-    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
-    where p.destination_id = %(destination)s and p.wanted > p.reached and not p.paused
-        and p.next_attempt_at <= clock_timestamp()
-        and (p.lease_until is null or p.lease_until <= clock_timestamp()
-            or not exists (select from alive where alive.worker = p.lease_worker))
+)
 """
+_IS_FREE = """
+p.wanted > p.reached and not p.paused and p.next_attempt_at <= clock_timestamp()
+    and (p.lease_until is null or p.lease_until <= clock_timestamp()
+        or not exists (select from alive where alive.worker = p.lease_worker))
+"""
+
+_DUE = (
+    _ALIVE  # noqa: S608 -- made of constants
+    + """
+, due as (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.destination_id = %(destination)s and
+"""
+    + _IS_FREE
+)
+
+_DESTINATIONS_DUE = (
+    _ALIVE
+    + """
+select p.destination_id, count(p.last_error) > 0 as failing
+from dbsync.pending p join dbsync.destination d using (destination_id)
+-- Their ids begin so, and the index of what is pending with them.
+where p.destination_id >= 'postgres:' and d.enabled and
+"""
+    + _IS_FREE
+    + """
+group by p.destination_id
+order by min(p.pending_since)
+limit %(limit)s
+"""
+)
 
 _IS_DUE = (
     _DUE
@@ -164,6 +190,21 @@ def waiting(connection: psycopg.Connection, destination_id: str) -> Waiting:
     row = connection.execute(_IS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "destination": destination_id}).fetchone()
     assert row is not None
     return Waiting(*row)
+
+
+@dataclass(frozen=True)
+class DueDestination:
+    """An external database that has something due; `failing` when its last attempt failed."""
+
+    destination_id: str
+    failing: bool
+
+
+def destinations_due(connection: psycopg.Connection, limit: int) -> list[DueDestination]:
+    """Return the external databases that have something due, those that have waited longest first."""
+    with connection.cursor(row_factory=class_row(DueDestination)) as cursor:
+        cursor.execute(_DESTINATIONS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "limit": limit})
+        return cursor.fetchall()
 
 
 class PendingQueue:

@@ -37,11 +37,40 @@ insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wan
 select changed.tenancy_id, changed.mapping_id, d.destination_id, changed.wanted
 from jsonb_populate_recordset(null::dbsync.pending, %s) as changed
 join dbsync.destination d on d.enabled and (d.tenancy_id is null or d.tenancy_id = changed.tenancy_id)
+    and (d.mappings is null or changed.mapping_id = any(d.mappings))
 -- The same order as everyone else who changes several of these rows.
 order by d.destination_id, changed.tenancy_id, changed.mapping_id
 on conflict (destination_id, tenancy_id, mapping_id) do update set
     wanted = greatest(known.wanted, excluded.wanted),
     pending_since = case when known.wanted > known.reached then known.pending_since else clock_timestamp() end
+"""
+
+# A destination that is new or was changed gets everything up to the mark, whatever it has; what it is not to get any
+# more waits no longer. Whoever delivers by its old configuration loses the lease.
+_ANNOUNCE = """
+with fresh as materialized (
+    select * from dbsync.destination where not announced order by destination_id for update skip locked
+), announced as (
+    update dbsync.destination d set announced = true from fresh where d.destination_id = fresh.destination_id
+), ended as (
+    update dbsync.pending p set wanted = p.reached, lease_worker = null, lease_until = null
+    from fresh
+    where p.destination_id = fresh.destination_id and p.wanted > p.reached and (not fresh.enabled
+        or fresh.tenancy_id <> p.tenancy_id or not (fresh.mappings is null or p.mapping_id = any(fresh.mappings)))
+), begun as (
+    insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted)
+    select t.tenancy_id, m.mapping_id, fresh.destination_id, s.last_sequence_id
+    from fresh
+    join dbsync.tenancy t on fresh.tenancy_id is null or fresh.tenancy_id = t.tenancy_id
+    cross join unnest(%s::text[]) as m (mapping_id)
+    cross join dbsync.sequencer s
+    where fresh.enabled and (fresh.mappings is null or m.mapping_id = any(fresh.mappings))
+    order by fresh.destination_id, t.tenancy_id, m.mapping_id
+    on conflict (destination_id, tenancy_id, mapping_id) do update set
+        wanted = greatest(known.wanted, excluded.wanted), reached = 0, attempts = 0, last_error = null,
+        lease_worker = null, lease_until = null, pending_since = clock_timestamp(), next_attempt_at = '-infinity'
+)
+select count(*) from fresh
 """
 
 # A sequence that never gave out an id shows the first one as its last.
@@ -82,6 +111,14 @@ class PassResult:
         return sum(self.numbered.values())
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """The tables that have something to number, and whether a destination is to be announced."""
+
+    tables: list[TableStatements]
+    destinations: bool
+
+
 @dataclass
 class _Tally:
     """What the visit of one table came to."""
@@ -106,38 +143,52 @@ class Sequencer:
     ) -> None:
         self._connection = connection
         self._tables = tuple(generate(catalog, table, columns, batch_size) for table in catalog.source_tables)
-        self._probe = sql.SQL("select paused, array[{}] from dbsync.sequencer").format(
-            sql.SQL(", ").join(table.waiting for table in self._tables)
-        )
+        self._mapping_ids = [mapping.mapping_id for mapping in catalog.mappings]
+        self._probe = sql.SQL(
+            "select paused, array[{}], exists (select from dbsync.destination where not announced) "
+            "from dbsync.sequencer"
+        ).format(sql.SQL(", ").join(table.waiting for table in self._tables))
         self._turns: dict[Table, str | None] = {}
 
-    def waiting(self) -> tuple[Table, ...] | None:
-        """Return the tables that have something to number, at the cost of one query; None while that is paused."""
-        tables = self._waiting()
-        return None if tables is None else tuple(entry.table for entry in tables)
+    def waiting(self) -> bool | None:
+        """Return whether there is something to do, at the cost of one query; None while numbering is paused."""
+        found = self._look()
+        return None if found is None else bool(found.tables or found.destinations)
 
     def run_pass(self) -> PassResult:
-        """Visit every table that has something waiting, once."""
+        """Announce new destinations, and visit every table that has something waiting, once."""
         result = PassResult()
-        tables = self._waiting()
-        result.paused = tables is None
-        for table in tables or ():
+        found = self._look()
+        if found is None:
+            result.paused = True
+            return result
+        if found.destinations:
+            self._announce(result)
+        for table in found.tables:
             if not result.locked_out:
                 self._visit(table, result)
         return result
 
-    def _waiting(self) -> list[TableStatements] | None:
+    def _look(self) -> _Waiting | None:
         try:
             row = self._connection.execute(self._probe).fetchone()
         except psycopg.Error:
             if self._connection.broken or self._connection.closed:
                 raise
             # A table is gone or not what it was; visiting all of them shows which, and numbers the others.
-            row = self._connection.execute("select paused, null from dbsync.sequencer").fetchone()
+            row = self._connection.execute("select paused, null, true from dbsync.sequencer").fetchone()
         if row is None:
-            return []
-        paused, waiting = row
-        return None if paused else list(compress(self._tables, waiting or repeat(True)))
+            return _Waiting([], destinations=False)
+        paused, tables, destinations = row
+        return None if paused else _Waiting(list(compress(self._tables, tables or repeat(True))), destinations)
+
+    def _announce(self, result: PassResult) -> None:
+        with self._connection.transaction():
+            if not self._try_lock():
+                result.locked_out = True
+                return
+            row = self._connection.execute(_ANNOUNCE, [self._mapping_ids]).fetchone()
+            result.handled += row[0] if row is not None else 0
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:

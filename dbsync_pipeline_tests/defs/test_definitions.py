@@ -122,6 +122,7 @@ def test_a_directory_of_other_mappings_makes_other_assets(tmp_path: Path, monkey
         "source/app/Customer",
         "clickhouse/orders",
         "analytics/orders",
+        "postgres/orders",
     }
 
 

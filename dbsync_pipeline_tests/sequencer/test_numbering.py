@@ -82,7 +82,7 @@ def test_rows_that_no_mapping_wants_do_not_wait(pipeline: Harness) -> None:
     pipeline.sequence()
     for number in range(5):
         pipeline.app.invitation(tenancy, uuid4(), type="PASSWORD_RESET", code=str(number))
-    assert pipeline._sequencer.waiting() == ()
+    assert pipeline._sequencer.waiting() is False
     definition = pipeline.value(
         """select indexdef from pg_indexes where tablename = 'VerificationCode' and indexdef like '%%"shouldUpdate%%'"""
     )

@@ -1,0 +1,236 @@
+"""An external Postgres as a destination of one tenancy.
+
+Rows arrive by COPY in a table of the session's own; then one transaction removes, writes, and moves the checkpoint,
+which it does only from where it stood when the batch was read. A worker that was overtaken therefore writes nothing:
+it can neither bring back a deleted row nor undo a newer one (I5, I6).
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg import sql
+
+from dbsync_pipeline.destinations.base import (
+    SEQUENCE_ID,
+    Checkpoint,
+    Destination,
+    Pair,
+    ProjectedColumn,
+    Slice,
+    SupersededError,
+)
+from dbsync_pipeline.destinations.configured import ExternalDatabase
+from dbsync_pipeline.destinations.postgres.session import ExternalSession
+from dbsync_pipeline.destinations.postgres.statements import MergeStatements
+from dbsync_pipeline.destinations.postgres.tables import DELETED, SEQUENCE, TENANCY, ExternalTables
+from dbsync_pipeline.errors import (
+    BadRowError,
+    DbsyncError,
+    IncompatibleTargetError,
+    NotInstalledError,
+    UnreachableError,
+)
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.spec import SyncMapping
+
+
+class PostgresDestination(Destination):
+    """One worker's view of one database; opened when it is first asked for, and again after it was lost.
+
+    Args:
+        destination_id: id in dbsync.destination.
+        configured: reads how the database is configured right now; None when it is gone.
+        connect: opens a session from a connection string.
+        catalog: the mappings in use.
+        tables: names and statements of the schema there.
+    """
+
+    def __init__(
+        self,
+        destination_id: str,
+        configured: Callable[[], ExternalDatabase | None],
+        connect: Callable[[str], ExternalSession],
+        catalog: Catalog,
+        tables: ExternalTables,
+    ) -> None:
+        self._id = destination_id
+        self._read_configuration = configured
+        self._connect = connect
+        self._catalog = catalog
+        self._tables = tables
+        self._configuration: ExternalDatabase | None = None
+        self._session: ExternalSession | None = None
+        self._staged: set[str] = set()
+        self._found: dict[Pair, Checkpoint] = {}
+
+    def close(self) -> None:
+        """End the session, if there is one."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+        self._staged.clear()
+
+    @property
+    def destination_id(self) -> str:
+        """Id in dbsync.destination."""
+        return self._id
+
+    @property
+    def copy_format(self) -> str:
+        """Binary: the types on both sides are the same."""
+        return "format binary"
+
+    def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
+        """Return the tenancy, the mapping's columns, and the bookkeeping."""
+        key = set(mapping.key)
+        tenancy = f"tenancy.tenancy_id::{self._tables.tenancy_type}"
+        return (
+            ProjectedColumn(TENANCY, tenancy, tenancy),
+            *(
+                ProjectedColumn(
+                    entry.name,
+                    entry.converted,
+                    entry.converted if entry.name in key else f"null::{entry.data_type.postgres}",
+                )
+                for entry in mapping.columns_for("postgres")
+            ),
+            ProjectedColumn(SEQUENCE, SEQUENCE_ID, SEQUENCE_ID),
+            ProjectedColumn(DELETED, "false", "true"),
+        )
+
+    def checkpoints(self, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
+        """Read how far the database is; this begins a turn, so it also follows a changed configuration.
+
+        Raises:
+            ConnectionStringError: the connection string is not usable.
+            UnreachableError: the database does not answer, or cannot be written now.
+            IncompatibleTargetError: somebody else's objects stand where ours should be.
+        """
+        session = self._open()
+        wanted = list(pairs)
+        statement = sql.SQL(
+            "select tenancy_id, mapping_id, epoch, sequence_id from {} where tenancy_id = any(%s) "
+            "and mapping_id = any(%s)"
+        ).format(self._tables.checkpoint)
+        with self._lost_if_it_fails(), session.turn() as connection:
+            rows = connection.execute(
+                statement, [[pair.tenancy_id for pair in wanted], [pair.mapping_id for pair in wanted]]
+            ).fetchall()
+        self._found = {Pair(tenancy, mapping): Checkpoint(epoch, reached) for tenancy, mapping, epoch, reached in rows}
+        return {pair: self._found[pair] for pair in wanted if pair in self._found}
+
+    def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:
+        """Write rows and checkpoints in one transaction.
+
+        Raises:
+            SupersededError: another worker moved a checkpoint meanwhile.
+        """
+        session = self._require_session()
+        with self._lost_if_it_fails():
+            self._stage(session, mapping)
+            with session.turn() as connection, connection.transaction():
+                self._move(connection, slices)
+                self._merge(session, mapping, slices, blocks)
+        self._found |= {entry.pair: Checkpoint(entry.epoch, entry.upto) for entry in slices}
+
+    def record(self, slices: Iterable[Slice]) -> None:
+        """Move the checkpoints of slices that held nothing; all others moved with their rows."""
+        empty = [entry for entry in slices if self._found.get(entry.pair) != Checkpoint(entry.epoch, entry.upto)]
+        if not empty:
+            return
+        # Whoever was faster has moved it for the same reason.
+        with self._lost_if_it_fails(), suppress(SupersededError), self._require_session().turn() as connection:
+            for entry in empty:
+                self._move(connection, [entry])
+
+    def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
+        """Write the rows and take them back; single columns are not tried, as the database names the one at fault."""
+        if len(columns) != len(self.projection(mapping)):
+            return None
+        session = self._require_session()
+        self._stage(session, mapping)
+        try:
+            with session.turn() as connection, connection.transaction(force_rollback=True):
+                self._merge(session, mapping, (), blocks)
+        except BadRowError as error:
+            return error.what
+        return None
+
+    def _open(self) -> ExternalSession:
+        configuration = self._read_configuration()
+        if configuration is None or not configuration.enabled:
+            self.close()
+            raise DbsyncError(f"external database {self._id} is disabled or gone")
+        if self._configuration is None or configuration.connection != self._configuration.connection:
+            self.close()
+        self._configuration = configuration
+        if self._session is None:
+            self._session = self._connect(configuration.connection)
+            mappings = [entry for entry in self._catalog.mappings if configuration.receives(entry.mapping_id)]
+            with self._lost_if_it_fails(), self._session.turn() as connection:
+                self._tables.ensure(connection, mappings, self._session.place)
+        return self._session
+
+    def _require_session(self) -> ExternalSession:
+        if self._session is None:
+            raise UnreachableError(f"the session on external database {self._id} was lost")
+        return self._session
+
+    @contextmanager
+    def _lost_if_it_fails(self) -> Generator[None]:
+        """After an error that leaves the session in doubt, the next turn opens another."""
+        try:
+            yield
+        except (UnreachableError, NotInstalledError, IncompatibleTargetError):
+            self.close()
+            raise
+
+    def _stage(self, session: ExternalSession, mapping: SyncMapping) -> None:
+        if mapping.mapping_id not in self._staged:
+            with session.turn() as connection:
+                connection.execute(MergeStatements(self._tables, mapping).make_stage)
+            self._staged.add(mapping.mapping_id)
+
+    def _merge(
+        self, session: ExternalSession, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
+    ) -> None:
+        connection = session.connection
+        assert self._configuration is not None
+        owner = self._configuration.tenancy_id
+        statements = MergeStatements(self._tables, mapping)
+        with connection.cursor() as cursor:
+            with cursor.copy(statements.copy) as copy:
+                for block in blocks:
+                    copy.write(block)
+                    session.progress()
+            strangers = cursor.execute(statements.strangers, [owner]).fetchone()
+            if strangers != (0,) or any(entry.pair.tenancy_id != owner for entry in slices):
+                raise DbsyncError(f"rows of other tenancies than {owner} were about to reach its external database")
+            for statement in (statements.remove, statements.write, statements.clear):
+                session.progress()
+                cursor.execute(statement)
+        session.progress()
+
+    def _move(self, connection: psycopg.Connection, slices: Sequence[Slice]) -> None:
+        """Move checkpoints from where they were found, and nowhere else."""
+        names = {"checkpoint": self._tables.checkpoint}
+        first = sql.SQL(
+            "insert into {checkpoint} (tenancy_id, mapping_id, epoch, sequence_id) values (%s, %s, %s, %s) "
+            "on conflict do nothing"
+        ).format(**names)
+        later = sql.SQL(
+            "update {checkpoint} set epoch = %s, sequence_id = %s, recorded_at = clock_timestamp() "
+            "where tenancy_id = %s and mapping_id = %s and epoch = %s and sequence_id = %s"
+        ).format(**names)
+        for entry in slices:
+            pair, found = entry.pair, self._found.get(entry.pair)
+            if found is None:
+                moved = connection.execute(first, [pair.tenancy_id, pair.mapping_id, entry.epoch, entry.upto])
+            else:
+                moved = connection.execute(
+                    later,
+                    [entry.epoch, entry.upto, pair.tenancy_id, pair.mapping_id, found.epoch, found.sequence_id],
+                )
+            if not moved.rowcount:
+                raise SupersededError(f"another worker delivered {pair.mapping_id} to {self._id}")

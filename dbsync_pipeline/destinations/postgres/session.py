@@ -1,0 +1,142 @@
+"""A session on an external database, and what its errors mean here.
+
+It has bounds of its own, so that a database that hangs costs nothing but its own turn: connecting, statements and locks
+end by the server's own limits, and a server that has fallen silent altogether is cut off from this side. Names resolve
+in `pg_catalog` alone, whatever the database's owner has put elsewhere, and what is acknowledged is durable (I5).
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+
+from dbsync_pipeline.destinations.postgres.address import Address
+from dbsync_pipeline.errors import BadRowError, DbsyncError, NotInstalledError, UnreachableError
+
+_GRACE_SECONDS = 5.0
+"""What a server gets beyond its own limits before it is taken for silent."""
+
+_SET_UP = "select set_config(name, setting, false) from json_each_text(%s::json) as given (name, setting)"
+
+_A_ROW_IS_AT_FAULT = ("22", "23", "54000", "54011", "P0001")
+_SOMETHING_IS_MISSING = ("42P01", "42703", "3F000")
+_IT_CANNOT_NOW = ("08", "25", "28", "3D000", "40", "42501", "53", "55", "57", "58", "XX")
+"""SQLSTATEs, or their classes, of what passes, or is mended, without a row being changed."""
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """Seconds that connecting, a statement, and waiting for a lock may take."""
+
+    connect: float
+    statement: float
+    lock: float
+
+
+class ExternalSession:
+    """One connection.
+
+    Whatever it raises is `UnreachableError` (does not answer, refuses, is full: trying again later is right),
+    `NotInstalledError` (something of ours is missing there), `BadRowError` (it refuses a row) or `DbsyncError`.
+    """
+
+    def __init__(self, address: Address, limits: TimeLimits) -> None:
+        """Open it."""
+        self.place = address.place
+        self._limits = limits
+        self._silent_at = 0.0
+        with self._own_errors():
+            self.connection = psycopg.connect(
+                **address.parameters,  # pyright: ignore[reportArgumentType] -- libpq's own keywords, all of them text
+                # libpq takes one second for none at all.
+                connect_timeout=max(2, round(limits.connect)),
+                tcp_user_timeout=round((limits.connect + _GRACE_SECONDS) * 1_000),
+                client_encoding="UTF8",
+                autocommit=True,
+            )
+        try:
+            with self.turn():
+                self.connection.execute(_SET_UP, [json.dumps(self._settings())])
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _settings(self) -> dict[str, str]:
+        statement, lock = (f"{seconds * 1_000:.0f}ms" for seconds in (self._limits.statement, self._limits.lock))
+        return {
+            "timezone": "UTC",
+            "datestyle": "ISO",
+            "search_path": "pg_catalog, pg_temp",
+            "synchronous_commit": "on",
+            "statement_timeout": statement,
+            "lock_timeout": lock,
+            "idle_in_transaction_session_timeout": statement,
+        }
+
+    def close(self) -> None:
+        """End it."""
+        self.connection.close()
+
+    @contextmanager
+    def turn(self) -> Generator[psycopg.Connection]:
+        """Give the connection for a piece of work, and cut it off when the server falls silent meanwhile."""
+        over = threading.Event()
+        self.progress()
+        watch = threading.Thread(target=self._watch, args=(over,), name=f"watch {self.place}", daemon=True)
+        watch.start()
+        try:
+            with self._own_errors():
+                yield self.connection
+        finally:
+            over.set()
+            watch.join()
+
+    def progress(self) -> None:
+        """Note that the server is not silent; who sends much data says so after every block."""
+        self._silent_at = time.monotonic() + self._limits.statement + _GRACE_SECONDS
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(max(0.0, self._silent_at - time.monotonic())):
+            if time.monotonic() >= self._silent_at:
+                self._cut()
+                return
+
+    def _cut(self) -> None:
+        """Shut the socket down under whoever waits at it; closing the connection is their business."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def _own_errors(self) -> Generator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: psycopg.Error) -> DbsyncError:
+        state = error.sqlstate
+        if state is None or state.startswith(_IT_CANNOT_NOW):
+            return UnreachableError(
+                f"the external database at {self.place} cannot be written now: {_words(error)}",
+                "It is tried again by itself; if it stays so, ask its owner, or disable it.",
+            )
+        if state in _SOMETHING_IS_MISSING:
+            return NotInstalledError(
+                f"the external database at {self.place} lacks what it had: {_words(error)}",
+                "Something of dbsync's was removed there; it is made again at the next attempt.",
+            )
+        if state.startswith(_A_ROW_IS_AT_FAULT):
+            return BadRowError(f"the external database at {self.place} refuses a row: {_words(error)}")
+        return DbsyncError(f"the external database at {self.place}: {_words(error)}")
+
+
+def _words(error: psycopg.Error) -> str:
+    """The server's own message, without its detail, which holds values of the row."""
+    text = error.diag.message_primary or str(error).strip() or type(error).__name__
+    return " ".join(text.split())[:300]

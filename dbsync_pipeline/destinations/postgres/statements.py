@@ -1,0 +1,92 @@
+"""The statements that bring one batch of a mapping into its table: stage, remove, write.
+
+Within a batch every live row is newer than a tombstone of its key, or as old where a tenancy was renamed, so that
+tombstones go first and rows after them. A version that is older than what the table holds changes nothing (I6).
+"""
+
+from psycopg import sql
+
+from dbsync_pipeline.destinations.postgres.tables import DELETED, SEQUENCE, TENANCY, ExternalTables
+from dbsync_pipeline.mappings.relation import column, joined, same_columns
+from dbsync_pipeline.mappings.spec import SyncMapping
+
+_TARGET = "target"
+_STAGED = "staged"
+
+
+class MergeStatements:
+    """What one mapping needs in one session."""
+
+    def __init__(self, tables: ExternalTables, mapping: SyncMapping) -> None:
+        self._target = tables.table(mapping)
+        self._key = tables.key(mapping)
+        self._columns = tables.columns(mapping)
+        self._stage = sql.Identifier("pg_temp", f"dbsync_{mapping.mapping_id}")
+
+    @property
+    def make_stage(self) -> sql.Composed:
+        """Make the table that batches arrive in, for as long as the session; it takes tombstones, too."""
+        definitions = [
+            sql.SQL("{} {}").format(sql.Identifier(entry.name), sql.SQL(entry.type))  # pyright: ignore[reportArgumentType] -- from the type table
+            for entry in self._columns
+        ]
+        return sql.SQL("create temporary table {} ({}, {} boolean)").format(
+            self._stage, joined(definitions), sql.Identifier(DELETED)
+        )
+
+    @property
+    def copy(self) -> sql.Composed:
+        """Take a batch in, in the order of the projection."""
+        names = [sql.Identifier(entry.name) for entry in self._columns]
+        return sql.SQL("copy {} ({}, {}) from stdin (format binary)").format(
+            self._stage, joined(names), sql.Identifier(DELETED)
+        )
+
+    @property
+    def strangers(self) -> sql.Composed:
+        """Count rows of any other tenancy than the one given."""
+        return sql.SQL("select count(*) from {} where {} is distinct from %s").format(
+            self._stage, sql.Identifier(TENANCY)
+        )
+
+    @property
+    def remove(self) -> sql.Composed:
+        """Remove what is gone, unless something newer is there."""
+        return sql.SQL(
+            "delete from {target} as target using {stage} as staged "
+            "where staged.{deleted} and {same} and {there} <= {new}"
+        ).format(
+            target=self._target,
+            stage=self._stage,
+            deleted=sql.Identifier(DELETED),
+            same=same_columns(self._key, _TARGET, _STAGED),
+            there=column(SEQUENCE, _TARGET),
+            new=column(SEQUENCE, _STAGED),
+        )
+
+    @property
+    def write(self) -> sql.Composed:
+        """Write the rows that exist, unless something newer is there."""
+        names = [sql.Identifier(entry.name) for entry in self._columns]
+        return sql.SQL(
+            "insert into {target} as target ({names}) select {names} from {stage} where not {deleted} "
+            "on conflict ({key}) do update set {values} where {there} <= {new}"
+        ).format(
+            target=self._target,
+            names=joined(names),
+            stage=self._stage,
+            deleted=sql.Identifier(DELETED),
+            key=joined(sql.Identifier(name) for name in self._key),
+            values=joined(
+                sql.SQL("{} = {}").format(sql.Identifier(entry.name), column(entry.name, "excluded"))
+                for entry in self._columns
+                if entry.name not in self._key
+            ),
+            there=column(SEQUENCE, _TARGET),
+            new=column(SEQUENCE, "excluded"),
+        )
+
+    @property
+    def clear(self) -> sql.Composed:
+        """Empty the stage for the next batch."""
+        return sql.SQL("truncate {}").format(self._stage)

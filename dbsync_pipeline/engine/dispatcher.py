@@ -1,0 +1,128 @@
+"""Serves many destinations that have nothing to do with each other, several at a time.
+
+Each gets a thread and sessions of its own while it has work, so that one that hangs costs a thread until its own time
+limits end it. Those whose last attempt failed get half of the threads at most: however many databases are dead, the
+others are served at once (I8).
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.pending.queue import DueDestination
+
+_SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.25
+_STINT_SECONDS = 1.0
+"""After that, a worker makes room between two batches when others wait for a thread."""
+
+_LOOK_AHEAD = 4
+"""So many times the threads there are is looked for, as some may fail and some be at work."""
+
+
+@dataclass(frozen=True)
+class _Stint:
+    future: Future[None]
+    stop: Event
+    since: float
+    failing: bool
+
+
+class Dispatcher:
+    """One sync run's threads.
+
+    Args:
+        due: returns the destinations that have something due, at most as many as it is asked for.
+        serve: works at one destination until it has had nothing to do for a while, or the event is set.
+        workers: threads.
+    """
+
+    def __init__(
+        self,
+        due: Callable[[int], list[DueDestination]],
+        serve: Callable[[str, Event], None],
+        *,
+        workers: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._due = due
+        self._serve = serve
+        self._workers = workers
+        self._clock = clock
+        self._running: dict[str, _Stint] = {}
+
+    def run(
+        self,
+        *,
+        stop: Event,
+        max_seconds: float,
+        idle_seconds: float,
+        note: Callable[[str], None],
+    ) -> None:
+        """Serve until stopped, out of time, or idle for long; what has begun is always finished.
+
+        Args:
+            stop: set it to end early, between two batches.
+            max_seconds: nothing is begun after that.
+            idle_seconds: how long nothing may be due.
+            note: takes a line about a destination that could not even be served.
+
+        Raises:
+            UnreachableError: the source does not answer.
+        """
+        started = last_work = self._clock()
+        pause = _SHORTEST_PAUSE_SECONDS
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="dbsync external") as threads:
+            try:
+                while not stop.is_set() and self._clock() - started < max_seconds:
+                    self._collect(note)
+                    if self._begin(threads):
+                        pause = _SHORTEST_PAUSE_SECONDS
+                    if self._running:
+                        last_work = self._clock()
+                    elif self._clock() - last_work >= idle_seconds:
+                        return
+                    pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+                    stop.wait(pause)
+            finally:
+                for stint in self._running.values():
+                    stint.stop.set()
+        self._collect(note)
+
+    def _collect(self, note: Callable[[str], None]) -> None:
+        for destination_id, stint in list(self._running.items()):
+            if stint.future.done():
+                del self._running[destination_id]
+                error = stint.future.exception()
+                if isinstance(error, DbsyncError):
+                    note(f"{destination_id}: {error.what}")
+                elif error is not None:
+                    raise error
+
+    def _begin(self, threads: ThreadPoolExecutor) -> bool:
+        due = self._due(_LOOK_AHEAD * self._workers)
+        waiting = [entry for entry in due if entry.destination_id not in self._running]
+        failing = sum(stint.failing for stint in self._running.values())
+        free = self._workers - len(self._running)
+        # Sorting keeps the order of waiting within the two kinds.
+        for entry in sorted(waiting, key=lambda entry: entry.failing):
+            if not free:
+                self._make_room()
+                break
+            if entry.failing:
+                if failing >= self._workers // 2:
+                    break
+                failing += 1
+            stop = Event()
+            future = threads.submit(self._serve, entry.destination_id, stop)
+            self._running[entry.destination_id] = _Stint(future, stop, self._clock(), entry.failing)
+            free -= 1
+        return bool(waiting)
+
+    def _make_room(self) -> None:
+        for stint in self._running.values():
+            if self._clock() - stint.since >= _STINT_SECONDS:
+                stint.stop.set()
