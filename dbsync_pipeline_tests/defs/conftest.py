@@ -57,9 +57,11 @@ class Deployment:
         job = self.defs.resolve_job_def(job_name)
         return job.execute_in_process(instance=self.instance, raise_on_error=False)
 
-    def materialize(self, *mapping_ids: str, keys: Sequence[str]) -> dg.ExecuteInProcessResult:
+    def materialize(
+        self, *mapping_ids: str, keys: Sequence[str], kind: Callable[[str], dg.AssetKey] = clickhouse_key
+    ) -> dg.ExecuteInProcessResult:
         """Materialize a range of partitions, from the first key to the last, in one run, as a backfill does."""
-        selection = [clickhouse_key(mapping_id) for mapping_id in mapping_ids]
+        selection = [kind(mapping_id) for mapping_id in mapping_ids]
         job = self.defs.resolve_implicit_job_def_def_for_assets(selection)
         assert job is not None
         tags = {
@@ -74,10 +76,12 @@ class Deployment:
         """The partition keys, in the order in which they were added."""
         return list(self.instance.get_dynamic_partitions("tenancy"))
 
-    def recorded(self, mapping_id: str, tenancy: UUID | str) -> list[dict[str, Any]]:
+    def recorded(
+        self, mapping_id: str, tenancy: UUID | str, *, kind: Callable[[str], dg.AssetKey] = clickhouse_key
+    ) -> list[dict[str, Any]]:
         """Return the metadata of every materialization of a partition, oldest first."""
         records = self.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=clickhouse_key(mapping_id), asset_partitions=[str(tenancy)]), limit=100
+            dg.AssetRecordsFilter(asset_key=kind(mapping_id), asset_partitions=[str(tenancy)]), limit=100
         ).records
         return [
             {name: entry.value for name, entry in record.asset_materialization.metadata.items()}
@@ -85,9 +89,9 @@ class Deployment:
             if record.asset_materialization is not None
         ]
 
-    def materialized(self, mapping_id: str) -> set[str]:
+    def materialized(self, mapping_id: str, *, kind: Callable[[str], dg.AssetKey] = clickhouse_key) -> set[str]:
         """Return the partitions of an asset that the UI shows as materialized."""
-        status = self.instance.get_status_by_partition(clickhouse_key(mapping_id), self.keys, TENANCIES)
+        status = self.instance.get_status_by_partition(kind(mapping_id), self.keys, TENANCIES)
         return {key for key, value in (status or {}).items() if value is not None and value.value == "MATERIALIZED"}
 
     def everything_said(self) -> str:
@@ -131,6 +135,8 @@ def settings(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBSYNC_SOURCE_URL", settings.source_url.get_secret_value())
     monkeypatch.setenv("DBSYNC_CLICKHOUSE_URL", settings.clickhouse_url.get_secret_value())
     monkeypatch.setenv("DBSYNC_CLICKHOUSE_DATABASE", settings.clickhouse_database)
+    monkeypatch.setenv("DBSYNC_EXTERNAL_PRIVATE_ADDRESSES", "true")
+    monkeypatch.setenv("DBSYNC_EXTERNAL_CONNECT_SECONDS", "2")
     monkeypatch.setenv("DBSYNC_IDLE_SECONDS", "0")
     monkeypatch.setenv("DBSYNC_RUN_SECONDS", "30")
     monkeypatch.setenv("DBSYNC_REPORT_SECONDS", "0.1")
