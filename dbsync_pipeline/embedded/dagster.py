@@ -4,6 +4,7 @@ It runs `dagster dev` on an instance directory of its own. The pipeline's settin
 never through its arguments, which anyone on the machine can read.
 """
 
+import socket
 import sys
 import time
 import urllib.request
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Self
 from urllib.error import URLError
 
-from dbsync_pipeline.embedded.process import LOOPBACK, TiedProcess, listening_port, locked
+from dbsync_pipeline.embedded.process import LOOPBACK, TiedProcess, locked, reserve_port
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -33,6 +34,7 @@ class EmbeddedDagster:
         self._environment = {**environment, "DAGSTER_HOME": str(self._home)}
         self._port = port
         self._process: TiedProcess | None = None
+        self._reservation: socket.socket | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -59,8 +61,8 @@ class EmbeddedDagster:
         Raises:
             EmbeddedServiceError: it ended, or did not answer in time; the message quotes its log.
         """
-        with listening_port(self._port) as free:
-            self._port = int(free.getsockname()[1])
+        # The webserver binds its port seconds later, when another one may have found it free, too.
+        self._port, self._reservation = reserve_port(self._port)
         command = [sys.executable, "-m", "dagster", "dev", "-w", str(self._home / "workspace.yaml")]
         command += ["-h", LOOPBACK, "-p", str(self._port)]
         with locked("Dagster", self._home) as lock:
@@ -86,6 +88,9 @@ class EmbeddedDagster:
         if self._process is not None:
             self._process.stop(_STOP_SECONDS)
             self._process = None
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
 
     def require_alive(self) -> None:
         """Raise if it has ended by itself.

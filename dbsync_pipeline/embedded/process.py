@@ -42,6 +42,26 @@ def listening_port(preferred: int | None) -> socket.socket:
     raise EmbeddedServiceError(f"no port can be opened on {LOOPBACK}", "Check the limits of this machine's network.")
 
 
+def reserve_port(preferred: int | None) -> tuple[int, socket.socket]:
+    """Choose a port for a server that binds it by itself, and later: `preferred`, or a free one.
+
+    Returns:
+        The port, and a socket that keeps it from being chosen by another of these calls, on this machine, until closed.
+    """
+    while True:
+        with listening_port(preferred) as free:
+            port = int(free.getsockname()[1])
+        reservation = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # An abstract name: nothing is left behind, and it ends with its process.
+            reservation.bind(f"\0dbsync port {port}")
+        except OSError:
+            reservation.close()
+            preferred = None
+        else:
+            return port, reservation
+
+
 def read_or_create_password(path: Path) -> str:
     """Return the password kept in `path`, generated on first use; only the file's owner can read it."""
     if not path.exists():

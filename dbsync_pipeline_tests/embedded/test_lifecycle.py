@@ -16,7 +16,7 @@ import pytest
 
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
-from dbsync_pipeline.embedded.process import TiedProcess
+from dbsync_pipeline.embedded.process import TiedProcess, reserve_port
 from dbsync_pipeline.embedded.services import embedded_services
 from dbsync_pipeline.errors import EmbeddedServiceError
 
@@ -283,3 +283,14 @@ def test_nothing_outlives_a_supervisor_that_is_killed(home: Path) -> None:
 
         assert execute(service, "select 1") == [(1,)]
     assert processes_of(home) == []
+
+
+def test_two_servers_that_bind_later_get_two_ports() -> None:
+    first, reservation = reserve_port(None)
+    with reservation:
+        second, other = reserve_port(first)
+        other.close()
+        assert second != first
+    again, other = reserve_port(first)
+    other.close()
+    assert again == first
