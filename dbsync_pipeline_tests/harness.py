@@ -39,7 +39,7 @@ _PASSWORD = "application"
 # Of every session that does not say otherwise; whatever text passes through one would come out wrong.
 _TRAPS = {
     "timezone": "America/New_York",
-    "datestyle": "German, DMY",
+    "datestyle": "SQL, MDY",
     "intervalstyle": "sql_standard",
     "extra_float_digits": "-10",
     "bytea_output": "escape",
