@@ -7,6 +7,7 @@ with rows already read in their hands, the application in transactions that stay
 """
 
 import random
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -117,7 +118,7 @@ class PipelineMachine(RuleBasedStateMachine):
         for transaction in _FURNITURE * 6:
             self.sessions[0].run(transaction, self.rng)
         first, second, *_ = [tenancy for (tenancy,) in self.pipeline.rows('select "id" from "Tenancy" order by 1')]
-        urls = [self.elsewhere.create_database(f"{self.pipeline.database}_{seed}_{name}") for name in "ab"]
+        urls = [self.elsewhere.create_database(f"model_{uuid.uuid4().hex[:12]}_{name}") for name in "ab"]
         # One of two in common.
         places = ((first, "main", urls[0]), (first, "second", urls[1]), (second, "main", urls[1]))
         self.externals = [self.pipeline.configure_external(owner, name, url=url) for owner, name, url in places]
