@@ -120,6 +120,7 @@ def test_a_disabled_one_gets_nothing_and_catches_up_when_it_is_enabled(pipeline:
 
 def test_one_that_is_disabled_while_it_fails_waits_for_nothing(pipeline: Harness, tenancy: UUID) -> None:
     pipeline.app.user(tenancy)
+    pipeline.drain()
     external = pipeline.configure_external(tenancy, url=NOWHERE)
     pipeline.sequence()
     pipeline.sync_external(errors=True)

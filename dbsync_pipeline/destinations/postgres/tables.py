@@ -137,7 +137,7 @@ class ExternalTables:
     def outdated(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
         """Return the mappings whose tables are missing, or not as they have to be, at the cost of one query."""
         installed = self._fingerprints(connection)
-        return [entry for entry in mappings if installed.get(entry.mapping_id) != self._fingerprint(entry)]
+        return [entry for entry in mappings if installed.get(entry.mapping_id) != (self._fingerprint(entry), True)]
 
     def install(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> None:
         """Make or upgrade the table of a mapping, whatever the list says of it.
@@ -180,12 +180,17 @@ class ExternalTables:
         text = self._create(mapping).as_string(None)
         return hashlib.sha256(f"{_FORMAT} {self._readers} {text}".encode()).hexdigest()[:16]
 
-    def _fingerprints(self, connection: psycopg.Connection) -> dict[str, str]:
-        # A table that its database's owner has dropped is made again.
+    def _fingerprints(self, connection: psycopg.Connection) -> dict[str, tuple[str, bool]]:
+        """Return the fingerprint of every table that is there, and whether all its columns are.
+
+        What the database's owner has dropped is made again.
+        """
         listed = sql.SQL(
-            "select object_id, fingerprint from {} where to_regclass(format('%I.%I', {}, object_id)) is not null"
+            "select object_id, fingerprint, columns <@ array(select attname::text from pg_attribute "
+            "where attrelid = there.id and attnum > 0 and not attisdropped) "
+            "from {} cross join to_regclass(format('%I.%I', {}, object_id)) as there (id) where there.id is not null"
         ).format(self._installed, sql.Literal(self.schema))
-        return dict(connection.execute(listed).fetchall())
+        return {object_id: (fingerprint, whole) for object_id, fingerprint, whole in connection.execute(listed)}
 
     @property
     def _grantee(self) -> sql.Composable:
