@@ -401,10 +401,7 @@ def test_trouble_of_a_database_delays_no_other_and_heals(pipeline: Harness, tena
             pipeline.admin.execute(f'alter database "{name}" allow_connections true')
             pipeline.admin.execute(f'alter database "{name}" connection limit -1')
         case "read-only":
-            with_write = (
-                f'set default_transaction_read_only = off; alter database "{name}" reset default_transaction_read_only'
-            )
-            bad.run(with_write)
+            pipeline.admin.execute(f'alter database "{name}" reset default_transaction_read_only')
         case _:
             pipeline.admin.execute(set_up, [bad.url])
     pipeline.drain()

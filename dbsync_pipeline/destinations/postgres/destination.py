@@ -212,7 +212,7 @@ class PostgresDestination(Destination):
 
     def record(self, slices: Iterable[Slice]) -> None:
         """Move the checkpoints of slices that held nothing; all others moved with their rows."""
-        empty = [entry for entry in slices if self._found.get(entry.pair) != self._mark(entry)]
+        empty = [entry for entry in slices if not self._is_there(entry)]
         if not empty:
             return
         with self._lost_if_it_fails(), self._require_session().turn() as connection:
@@ -220,6 +220,13 @@ class PostgresDestination(Destination):
                 # Whoever was faster has moved it for the same reason.
                 with suppress(SupersededError):
                     self._move(connection, [entry])
+
+    def _is_there(self, entry: Slice) -> bool:
+        """Whether the checkpoint covers a slice; it may be ahead of a view of the source that is older than it."""
+        found, mark = self._found.get(entry.pair), self._mark(entry)
+        if found is None or (found.version, found.epoch) != (mark.version, mark.epoch):
+            return False
+        return found.sequence_id >= mark.sequence_id
 
     def _mark(self, entry: Slice) -> _Mark:
         return _Mark(self._catalog.mapping(entry.pair.mapping_id).code_version, entry.epoch, entry.upto)
