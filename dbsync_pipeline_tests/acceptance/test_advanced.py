@@ -103,7 +103,7 @@ def test_d44_json_null_is_null(pipeline: EverywhereHarness, tenancy: UUID) -> No
     assert (user["client_metadata"], user["server_metadata"]) == ("{}", "{}")
     assert user["client_read_only_metadata"] == '"null"'
     (mail,) = pipeline.shown("email_outboxes")
-    assert (mail["skipped_details"], mail["skipped_reason"]) == (None, "manually-cancelled")
+    assert (mail["skipped_details"], mail["skipped_reason"]) == (None, pipeline.label("manually-cancelled"))
 
 
 def test_a5_a12_users_come_and_go_in_bulk(pipeline: EverywhereHarness, tenancy: UUID) -> None:
@@ -177,6 +177,7 @@ def test_r3_h1_more_rows_than_one_page(pipeline: EverywhereHarness, tenancy: UUI
     for part in ("a", "b", "c"):
         import_users(pipeline.app, tenancy, 500, part)
     results = pipeline.drain()
+    results = [result for result in results if (result.destination_id == "clickhouse") is not pipeline.external]
     users = [result.delivery for result in results if result.delivery.pair.mapping_id == "users"]
     assert [delivery.complete for delivery in users] == [False] * (len(users) - 1) + [True]
     assert len(users) >= 1500 // 350

@@ -269,7 +269,8 @@ def test_every_batch_again_changes_nothing(pipeline: Harness, tenancy: UUID) -> 
     for number in range(3):
         user, team = write_everything(pipeline, tenancy)
         pipeline.sequence()
-        worker.cycle.run_once()
+        while worker.cycle.run_once():
+            pass
         pipeline.app.delete("ProjectUser", projectUserId=user)
         pipeline.app.user(tenancy, projectUserId=user, displayName=f"again {number}")
         pipeline.app.delete("Team", teamId=team)
@@ -283,6 +284,7 @@ def test_every_batch_again_changes_nothing(pipeline: Harness, tenancy: UUID) -> 
     rows = {row["id"] for row in copy.view("users")}
     assert {row["id"] for row in pipeline.expected("users", tenancy)} <= rows
     worker.close()
+    # Without the checkpoint's guard, what is gone may return; what is there is never older.
     assert [line for line in copy.differences("users") if "should be 1" in line or " is " in line] == []
 
 
