@@ -60,6 +60,12 @@ class UnreachableError(DbsyncError):
     exit_code = 3
 
 
+class RefusedForNowError(DbsyncError):
+    """A database answers and will not do one thing now, such as write a locked table; the rest of it may go on."""
+
+    exit_code = 3
+
+
 class NotInstalledError(DbsyncError):
     """The sync objects are missing or older than this code; `dbsync init` installs them."""
 

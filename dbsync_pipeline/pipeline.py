@@ -27,7 +27,7 @@ from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
-from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, destinations_due
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
 
@@ -109,6 +109,7 @@ class Pipeline:
                     self.external_session,
                     self.catalog,
                     self.external_tables,
+                    begin_again=partial(begin_again, queueing, destination_id),
                 )
                 stack.callback(destination.close)
                 return destination

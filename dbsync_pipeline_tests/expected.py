@@ -159,6 +159,58 @@ EXPECTED = {
 }
 """Mapping -> the rows that its view in ClickHouse shows, for all tenancies."""
 
+_SHARED = {
+    **dict.fromkeys(EXPECTED, ""),
+    "users": """
+        id, display_name, profile_image_url, primary_email, primary_email_verified, signed_up_at, client_metadata,
+        client_read_only_metadata, server_metadata, is_anonymous
+    """,
+    "email_outboxes": """
+        id, email_draft_id, email_programmatic_call_template_id, theme_id, is_high_priority, started_rendering_at,
+        render_error, scheduled_at, created_at, started_sending_at, server_error, delivered_at, opened_at, clicked_at,
+        unsubscribed_at, marked_as_spam_at, bounced_at, delivery_delayed_at, can_have_delivery_info, skipped_details,
+        send_retries, is_paused
+    """,
+}
+"""What an external database has in common with ClickHouse; nothing stands for everything."""
+
+_EXTERNAL_ONLY = {
+    "connected_accounts": (
+        'join "ProjectUserOAuthAccount" r on r."tenancyId" = e.tenancy_id and r."id" = e.id',
+        'r."email" as email',
+    ),
+    "email_outboxes": (
+        'join "EmailOutbox" r on r."tenancyId" = e.tenancy_id and r."id" = e.id',
+        f"""
+            r."status"::text as status, r."simpleStatus"::text as simple_status, r."createdWith"::text as created_with,
+            r."renderedIsTransactional" as rendered_is_transactional, r."renderedSubject" as rendered_subject,
+            r."renderedNotificationCategoryId" as rendered_notification_category_id,
+            {_time('r."finishedRenderingAt"')} as finished_rendering_at,
+            {_time('r."finishedSendingAt"')} as finished_sending_at, {_time('r."sentAt"')} as sent_at,
+            r."skippedReason"::text as skipped_reason
+        """,
+    ),
+}
+
+
+def _external(mapping_id: str) -> str:
+    join, more = _EXTERNAL_ONLY.get(mapping_id, ("", ""))
+    shared = ["tenancy_id", *filter(None, (name.strip() for name in _SHARED[mapping_id].split(",")))]
+    names = ", ".join(f"e.{name}" for name in shared) if len(shared) > 1 else "e.*"
+    return f"select {names}{f', {more}' if more else ''} from ({EXPECTED[mapping_id]}) e {join}"
+
+
+EXPECTED_EXTERNALLY = {mapping_id: _external(mapping_id) for mapping_id in EXPECTED}
+"""Mapping -> the rows that external databases hold, for all tenancies; their projects and branches are left out."""
+
+NOWHERE_ELSE = frozenset({"project_id", "branch_id"})
+"""Columns of ClickHouse that say which tenancy it is, of which an external database knows the id alone."""
+
+DOCUMENTS = frozenset({
+    "client_metadata", "client_read_only_metadata", "server_metadata", "user", "skipped_details",
+})  # fmt: skip
+"""Columns that are text in ClickHouse and `jsonb` in Postgres."""
+
 UNVERIFIED = {("team_member_profiles", "user"): "last_active_at_millis"}
 """What is delivered as of the last change of something else, and cannot be expected to be as of now."""
 

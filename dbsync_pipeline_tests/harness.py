@@ -5,6 +5,7 @@ right on the pipeline's own schema, so that nothing can come to depend on either
 down here by hand, query by query, and shares no code with what generates the pipeline's own queries.
 """
 
+import json
 import uuid
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import BUILTIN_MAPPINGS, Settings
 from dbsync_pipeline_tests.application import Application
-from dbsync_pipeline_tests.expected import EXPECTED, comparable
+from dbsync_pipeline_tests.expected import DOCUMENTS, EXPECTED, EXPECTED_EXTERNALLY, NOWHERE_ELSE, comparable
 
 APPLICATION_ROLE = "dbsync_test_application"
 """What the application logs in as: owns nothing, and has no right on schema dbsync."""
@@ -122,6 +123,47 @@ class External:
             connection.cursor(row_factory=dict_row) as cursor,
         ):
             return cursor.execute(sql.SQL("select * from {}").format(table)).fetchall()
+
+    def rows(self, mapping_id: str) -> list[Row]:
+        """Return what the tenancy has of a mapping, in the form in which ClickHouse shows it: documents as text."""
+        return [
+            {
+                name: json.dumps(value) if name in DOCUMENTS and value is not None else value
+                for name, value in row.items()
+                if name != "sync_sequence_id"
+            }
+            for row in self.view(mapping_id)
+            if row["tenancy_id"] == self.tenancy
+        ]
+
+    def has(self, mapping_id: str) -> bool:
+        """Whether the table of a mapping has been made."""
+        return self.run("select to_regclass('dbsync.' || %s) is not null", mapping_id) == [(True,)]
+
+    def checkpoint(self, mapping_id: str) -> int | None:
+        """Return how far it says that a mapping of the tenancy is durable."""
+        found = self.run(
+            "select sequence_id from dbsync.sync_checkpoint where tenancy_id = %s and mapping_id = %s",
+            *(self.tenancy, mapping_id),
+        )
+        return found[0][0] if found else None
+
+    def differences(self, mapping_id: str) -> list[str]:
+        """Return what tells a mapping's copy from the source, a line for each row that is not the same."""
+        with self.pipeline.admin.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(EXPECTED_EXTERNALLY[mapping_id])
+            expected = [
+                {name: value for name, value in row.items() if name not in NOWHERE_ELSE}
+                for row in cursor
+                if row["tenancy_id"] == self.tenancy
+            ]
+        key = ("tenancy_id", *self.pipeline.catalog.mapping(mapping_id).key)
+        return _differences(mapping_id, key, _parsed(expected), _parsed(self.rows(mapping_id)))
+
+    def assert_equal(self, *mapping_ids: str) -> None:
+        """Compare the copies of some mappings, or of all, with the source, row by row."""
+        for mapping_id in mapping_ids or EXPECTED:
+            _assert_none(mapping_id, self.differences(mapping_id))
 
 
 @dataclass
@@ -285,14 +327,15 @@ class Harness:
         self, tenancy: uuid.UUID, name: str = "main", *, url: str | None = None, mappings: list[str] | None = None
     ) -> External:
         """Configure a database for a tenancy, a new empty one where no URL is given."""
-        external = External(self, tenancy, name, url or self._new_database())
+        external = External(self, tenancy, name, url or self.new_database())
         self.admin.execute(
             "insert into dbsync.destination (tenancy_id, name, connection, mappings) values (%s, %s, %s, %s)",
             [tenancy, name, external.url, mappings],
         )
         return external
 
-    def _new_database(self) -> str:
+    def new_database(self) -> str:
+        """Create an empty database that goes with the pipeline, and return its URL."""
         name = f"{self.database}_{len(self._externals)}"
         self._externals.append(name)
         return self.server.postgres.create_database(name)
@@ -360,33 +403,50 @@ class Harness:
         """Return what tells the view of a mapping from the source, a line for each row that is not the same."""
         mapping = self.catalog.mapping(mapping_id)
         key = (*tables.sorting_key(self.catalog, mapping),)
-        expected = _by_key(self.expected(mapping_id, tenancy), key, mapping_id)
-        found = _by_key(self.view(mapping_id, tenancy), key, mapping_id)
-        lines: list[str] = []
-        for identity in sorted({*expected, *found}, key=repr):
-            wanted, present = expected.get(identity, []), found.get(identity, [])
-            place = f"{mapping_id} {dict(zip(key, identity, strict=True))}"
-            if len(wanted) == len(present) == 1:
-                lines += [
-                    f"{place}: {name} is {present[0].get(name)!r}, should be {wanted[0].get(name)!r}"
-                    for name in {**wanted[0], **present[0]}
-                    if present[0].get(name) != wanted[0].get(name) or (name in wanted[0]) != (name in present[0])
-                ]
-            elif wanted != present:
-                lines.append(f"{place}: {len(present)} rows, should be {len(wanted)}: {present or wanted}")
-        return lines
+        return _differences(mapping_id, key, self.expected(mapping_id, tenancy), self.view(mapping_id, tenancy))
 
     def assert_equal(self, *mapping_ids: str) -> None:
         """Compare the views of some mappings, or of all, with the source, row by row."""
         for mapping_id in mapping_ids or EXPECTED:
-            lines = self.differences(mapping_id)
-            shown = "\n".join(lines[:_MOST_DIFFERENCES_SHOWN])
-            assert not lines, f"{len(lines)} differences in {mapping_id}:\n{shown}"
+            _assert_none(mapping_id, self.differences(mapping_id))
 
     def assert_synced(self, *mapping_ids: str) -> None:
         """Drain, then compare some mappings, or all."""
         self.drain()
         self.assert_equal(*mapping_ids)
+
+
+def _differences(mapping_id: str, key: tuple[str, ...], source: list[Row], copy: list[Row]) -> list[str]:
+    expected, found = _by_key(source, key, mapping_id), _by_key(copy, key, mapping_id)
+    lines: list[str] = []
+    for identity in sorted({*expected, *found}, key=repr):
+        wanted, present = expected.get(identity, []), found.get(identity, [])
+        place = f"{mapping_id} {dict(zip(key, identity, strict=True))}"
+        if len(wanted) == len(present) == 1:
+            lines += [
+                f"{place}: {name} is {present[0].get(name)!r}, should be {wanted[0].get(name)!r}"
+                for name in {**wanted[0], **present[0]}
+                if present[0].get(name) != wanted[0].get(name) or (name in wanted[0]) != (name in present[0])
+            ]
+        elif wanted != present:
+            lines.append(f"{place}: {len(present)} rows, should be {len(wanted)}: {present or wanted}")
+    return lines
+
+
+def _assert_none(mapping_id: str, lines: list[str]) -> None:
+    shown = "\n".join(lines[:_MOST_DIFFERENCES_SHOWN])
+    assert not lines, f"{len(lines)} differences in {mapping_id}:\n{shown}"
+
+
+def _parsed(rows: list[Row]) -> list[Row]:
+    """Write documents as one text, however the server that printed them writes it."""
+    return [
+        {
+            name: json.dumps(json.loads(value), sort_keys=True) if name in DOCUMENTS and value is not None else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 @cache

@@ -262,7 +262,8 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
     statements.append(
         sql.SQL(
             "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted) "
-            "select t.tenancy_id, {mapping}, d.destination_id, s.last_sequence_id "
+            # A disabled one waits for nothing, and has a new epoch all the same when it is enabled again.
+            "select t.tenancy_id, {mapping}, d.destination_id, case when d.enabled then s.last_sequence_id else 0 end "
             "from {tenancy} t join {destination} d on d.tenancy_id is null or d.tenancy_id = t.tenancy_id "
             "and (d.mappings is null or {mapping} = any(d.mappings)) "
             "cross join {sequencer} s where t.deleted_at is null "

@@ -105,6 +105,8 @@ class Destination(ABC):
         Raises:
             UnreachableError: the destination does not answer.
             NotInstalledError: a table or column is missing.
+            IncompatibleTargetError: a table is not as it has to be.
+            RefusedForNowError: the table cannot be written now.
             BadRowError: it refuses a value.
             SupersededError: another worker moved the checkpoint that the slices start from; nothing was written.
         """

@@ -12,7 +12,7 @@ from threading import Event
 
 from dbsync_pipeline.destinations.base import Destination, Pair
 from dbsync_pipeline.engine.engine import Delivery, Engine
-from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError, RefusedForNowError, UnreachableError
 from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
 
 _SHORTEST_PAUSE_SECONDS = 0.02
@@ -80,7 +80,9 @@ class SyncCycle:
         except DbsyncError as error:
             # Nobody's row is at fault: when a destination that did not answer is back, all of them must be tried soon.
             errors = {(item.tenancy_id, item.mapping_id): str(error) for item in items}
-            longest = _LONGEST_OUTAGE_PAUSE_SECONDS if isinstance(error, UnreachableError) else None
+            longest = (
+                _LONGEST_OUTAGE_PAUSE_SECONDS if isinstance(error, UnreachableError | RefusedForNowError) else None
+            )
             self._queue.back_off(errors, longest_seconds=longest)
             return [
                 SyncResult(

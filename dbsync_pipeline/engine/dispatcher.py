@@ -6,7 +6,7 @@ others are served at once (I8).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
@@ -110,10 +110,12 @@ class Dispatcher:
         # Sorting keeps the order of waiting within the two kinds.
         for entry in sorted(waiting, key=lambda entry: entry.failing):
             if not free:
-                self._make_room()
+                self._make_room(self._running.values())
                 break
             if entry.failing:
                 if failing >= self._workers // 2:
+                    # One that failed and is back may have much to catch up with, and counts as any other by now.
+                    self._make_room(stint for stint in self._running.values() if stint.failing)
                     break
                 failing += 1
             stop = Event()
@@ -122,7 +124,7 @@ class Dispatcher:
             free -= 1
         return bool(waiting)
 
-    def _make_room(self) -> None:
-        for stint in self._running.values():
+    def _make_room(self, stints: Iterable[_Stint]) -> None:
+        for stint in stints:
             if self._clock() - stint.since >= _STINT_SECONDS:
                 stint.stop.set()

@@ -17,7 +17,13 @@ from dbsync_pipeline.destinations.base import Destination, Pair, Slice, Supersed
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
-from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
+from dbsync_pipeline.errors import (
+    DbsyncError,
+    IncompatibleTargetError,
+    NotInstalledError,
+    RefusedForNowError,
+    UnreachableError,
+)
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
@@ -214,7 +220,8 @@ class Engine:
         except SupersededError:
             # Whoever was faster speaks for all of them; what is left waits for another turn.
             return
-        except NotInstalledError as error:
+        except (NotInstalledError, IncompatibleTargetError, RefusedForNowError) as error:
+            # No row is at fault, and other mappings may well be delivered.
             yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
             return
         except (psycopg.Error, DbsyncError) as error:

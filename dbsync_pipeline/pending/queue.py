@@ -58,7 +58,8 @@ where p.destination_id >= 'postgres:' and d.enabled and
     + _IS_FREE
     + """
 group by p.destination_id
-order by min(p.pending_since)
+-- Those that fail come last, in turn: however many are dead, the others are found, and so is one that is back.
+order by failing, max(p.next_attempt_at), min(p.pending_since)
 limit %(limit)s
 """
 )
@@ -144,6 +145,11 @@ where p.destination_id = %(destination)s and p.wanted > p.reached and p.next_att
     and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
 """
 
+_BEGIN_AGAIN = """
+update dbsync.pending set reached = 0, pending_since = clock_timestamp()
+where destination_id = %(destination)s and mapping_id = any(%(mappings)s) and reached > 0
+"""
+
 _RELEASE = """
 update dbsync.pending set lease_worker = null, lease_until = null, attempts = greatest(attempts - 1, 0)
 where destination_id = %(destination)s and lease_worker = %(worker)s
@@ -201,10 +207,15 @@ class DueDestination:
 
 
 def destinations_due(connection: psycopg.Connection, limit: int) -> list[DueDestination]:
-    """Return the external databases that have something due, those that have waited longest first."""
+    """Return the external databases that have something due, those that fail last."""
     with connection.cursor(row_factory=class_row(DueDestination)) as cursor:
         cursor.execute(_DESTINATIONS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "limit": limit})
         return cursor.fetchall()
+
+
+def begin_again(connection: psycopg.Connection, destination_id: str, mappings: list[str]) -> None:
+    """Make mappings pending of which the destination has lost what it had; whoever is at one of them goes on."""
+    connection.execute(_BEGIN_AGAIN, {"destination": destination_id, "mappings": mappings})
 
 
 class PendingQueue:

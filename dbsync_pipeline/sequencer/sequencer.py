@@ -53,7 +53,8 @@ with fresh as materialized (
 ), announced as (
     update dbsync.destination d set announced = true from fresh where d.destination_id = fresh.destination_id
 ), ended as (
-    update dbsync.pending p set wanted = p.reached, lease_worker = null, lease_until = null
+    update dbsync.pending p
+    set wanted = p.reached, attempts = 0, last_error = null, lease_worker = null, lease_until = null
     from fresh
     where p.destination_id = fresh.destination_id and p.wanted > p.reached and (not fresh.enabled
         or fresh.tenancy_id <> p.tenancy_id or not (fresh.mappings is null or p.mapping_id = any(fresh.mappings)))
@@ -183,12 +184,18 @@ class Sequencer:
         return None if paused else _Waiting(list(compress(self._tables, tables or repeat(True))), destinations)
 
     def _announce(self, result: PassResult) -> None:
-        with self._connection.transaction():
-            if not self._try_lock():
-                result.locked_out = True
-                return
-            row = self._connection.execute(_ANNOUNCE, [self._mapping_ids]).fetchone()
-            result.handled += row[0] if row is not None else 0
+        try:
+            with self._connection.transaction():
+                if not self._try_lock():
+                    result.locked_out = True
+                    return
+                row = self._connection.execute(_ANNOUNCE, [self._mapping_ids]).fetchone()
+        except psycopg.Error as error:
+            if self._connection.broken or self._connection.closed:
+                raise
+            result.errors["dbsync.destination"] = DbsyncError(str(error)).what
+            return
+        result.handled += row[0] if row is not None else 0
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:

@@ -7,7 +7,8 @@ plug. Work that waits runs in a thread of its own, one thread at a time, so that
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any, Self, cast
 
 import psycopg
@@ -16,13 +17,14 @@ from dbsync_pipeline import source
 from dbsync_pipeline.destinations.base import Checkpoint, Destination, Pair, ProjectedColumn, Slice
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
+from dbsync_pipeline.destinations.configured import read_database
+from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.engine.engine import Engine
-from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import SyncMapping
-from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again
 from dbsync_pipeline.sequencer.sequencer import Sequencer
-from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.harness import External, Harness
 
 DEADLINE_SECONDS = 30.0
 _RETRY = RetryPolicy(0.000_001, 0.000_001)
@@ -62,7 +64,7 @@ class Watched:
 
 
 class WatchedDestination(Destination):
-    """ClickHouse, telling before each call and after it; what is delivered has been read from the source by then."""
+    """A destination, telling before each call and after it; what is delivered has been read from the source by then."""
 
     def __init__(self, inner: Destination, tell: Tell) -> None:
         self.inner = inner
@@ -136,19 +138,34 @@ class WatchedWorker:
         chunk_rows: int = 250_000,
         batch_size: int = 2_000,
         selection: Selection | None = None,
+        external: External | None = None,
         tell: Tell = ignore,
     ) -> None:
         self.reading = source.connect(pipeline.url, application_name="test worker")
         self.queueing = source.connect(pipeline.url, application_name="test worker queue")
         self.queueing.execute("set lock_timeout = '3s'")
-        self.clickhouse = ClickHouse(pipeline.server.clickhouse.url)
+        self._opened = ExitStack()
         reading = cast("psycopg.Connection", Watched(self.reading, tell))
         queueing = cast("psycopg.Connection", Watched(self.queueing, tell))
-        inner = ClickHouseDestination(self.clickhouse, pipeline.catalog, pipeline.names)
-        self.destination = WatchedDestination(inner, tell)
+        self.destination = WatchedDestination(self._open(pipeline, external), tell)
         engine = Engine(reading, pipeline.catalog, pipeline.pipeline.columns, self.destination, chunk_rows=chunk_rows)
-        self.queue = PendingQueue(queueing, CLICKHOUSE, lease_seconds=60, retry=_RETRY)
+        self.queue = PendingQueue(queueing, self.destination.destination_id, lease_seconds=60, retry=_RETRY)
         self.cycle = SyncCycle(self.queue, engine, self.destination, batch_size=batch_size, selection=selection)
+
+    def _open(self, pipeline: Harness, external: External | None) -> Destination:
+        if external is None:
+            clickhouse = self._opened.enter_context(ClickHouse(pipeline.server.clickhouse.url))
+            return ClickHouseDestination(clickhouse, pipeline.catalog, pipeline.names)
+        inner = PostgresDestination(
+            external.destination_id,
+            partial(read_database, self.queueing, external.destination_id),
+            pipeline.pipeline.external_session,
+            pipeline.catalog,
+            pipeline.pipeline.external_tables,
+            begin_again=partial(begin_again, self.queueing, external.destination_id),
+        )
+        self._opened.callback(inner.close)
+        return inner
 
     @property
     def sessions(self) -> list[int]:
@@ -164,7 +181,7 @@ class WatchedWorker:
     def close(self) -> None:
         self.reading.close()
         self.queueing.close()
-        self.clickhouse.__exit__(None, None, None)
+        self._opened.close()
 
 
 class Steps:

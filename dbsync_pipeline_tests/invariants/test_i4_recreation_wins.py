@@ -80,8 +80,9 @@ SCENARIOS = {
 }
 
 
+@pytest.mark.parametrize("external", [False, True], ids=["clickhouse", "postgres"])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_deleted_and_inserted_again_between_any_two_steps(pipeline: Harness, name: str) -> None:
+def test_deleted_and_inserted_again_between_any_two_steps(pipeline: Harness, name: str, *, external: bool) -> None:
     scenario = SCENARIOS[name]
     app = pipeline.app
     # A writer that waits for the sequencer gives up here, and tries again a step later.
@@ -97,21 +98,26 @@ def test_deleted_and_inserted_again_between_any_two_steps(pipeline: Harness, nam
         team,
         app.invitation(tenancy, team),
     )
+    copies = [pipeline.configure_external(owner) for owner in (tenancy, keys.sibling)] if external else []
+
+    def found() -> set[object]:
+        rows = [row for copy in copies for row in copy.rows(scenario.mapping_id)]
+        return {row.get("id", row.get("permission_id")) for row in rows or pipeline.view(scenario.mapping_id)}
+
     pipeline.drain()
-    before = {row["id"] if "id" in row else row["permission_id"] for row in pipeline.view(scenario.mapping_id)}
-    with WatchedWorker(pipeline) as worker:
+    before = found()
+    with WatchedWorker(pipeline, external=copies[0] if copies else None) as worker:
         steps = 1
         first = 0
         while first <= steps:
             for distance in DISTANCES:
                 steps = _interleave(pipeline, worker, scenario, keys, (first, first + distance))
-                found = {
-                    row["id"] if "id" in row else row["permission_id"] for row in pipeline.view(scenario.mapping_id)
-                }
-                assert found == before, f"gone at {first}, back {distance} later"
+                assert found() == before, f"gone at {first}, back {distance} later"
             first += 1
     assert steps >= 10
     pipeline.assert_equal()
+    for copy in copies:
+        copy.assert_equal()
 
 
 def _interleave(pipeline: Harness, worker: WatchedWorker, scenario: Scenario, keys: Keys, at: tuple[int, int]) -> int:

@@ -7,6 +7,7 @@ with rows already read in their hands, the application in transactions that stay
 """
 
 import random
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -17,9 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from dbsync_pipeline.demo.application.actor import Tenancy
 from dbsync_pipeline.demo.application.mix import WEIGHTS, Application
+from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.verify.compare import compare
 from dbsync_pipeline_tests.expected import EXPECTED
-from dbsync_pipeline_tests.harness import Harness, init_source
+from dbsync_pipeline_tests.harness import External, Harness, init_source
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill
 
 _FEWEST_TENANCIES = 2
@@ -90,12 +92,15 @@ _session = st.integers(0, _SESSIONS - 1)
 _transactions = st.lists(st.sampled_from(_TRANSACTIONS) | st.sampled_from(_RISKY), min_size=1, max_size=6)
 _batch = st.sampled_from((1, 3, 50))
 _chunk_rows = st.sampled_from((1, 3, 1000))
+# Which external database a worker serves; most serve ClickHouse, or the demand on either would be too small.
+_where = st.sampled_from((None, None, None, 0, 1, 2))
 
 
 class PipelineMachine(RuleBasedStateMachine):
-    """The rules; `pipeline` is set by who runs it."""
+    """The rules; `pipeline`, and the server of the external databases, are set by who runs it."""
 
     pipeline: Harness
+    elsewhere: EmbeddedPostgres
 
     @initialize(seed=st.integers(0, 1000), delivered=st.booleans())
     def start(self, seed: int, *, delivered: bool) -> None:
@@ -112,6 +117,11 @@ class PipelineMachine(RuleBasedStateMachine):
             application.create_sibling_tenancy(self.rng)
         for transaction in _FURNITURE * 6:
             self.sessions[0].run(transaction, self.rng)
+        first, second, *_ = [tenancy for (tenancy,) in self.pipeline.rows('select "id" from "Tenancy" order by 1')]
+        urls = [self.elsewhere.create_database(f"model_{uuid.uuid4().hex[:12]}_{name}") for name in "ab"]
+        # One of two in common.
+        places = ((first, "main", urls[0]), (first, "second", urls[1]), (second, "main", urls[1]))
+        self.externals = [self.pipeline.configure_external(owner, name, url=url) for owner, name, url in places]
         if delivered:
             self.pipeline.drain()
 
@@ -197,13 +207,17 @@ class PipelineMachine(RuleBasedStateMachine):
         chunk_rows=_chunk_rows,
         batch_size=st.sampled_from((1, 4, 100)),
         steps=st.integers(1, 40),
+        where=_where,
     )
-    def deliver(self, which: int, chunk_rows: int, batch_size: int, steps: int) -> None:
+    def deliver(self, which: int, chunk_rows: int, batch_size: int, steps: int, where: int | None) -> None:
         """Start a cycle, or go on with one, up to a number of boundaries."""
         entry = self.working[which]
         if entry is None:
             cycle = Steps()
-            worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, tell=cycle.wait)
+            external = None if where is None else self.externals[where]
+            worker = WatchedWorker(
+                self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=external, tell=cycle.wait
+            )
             entry = self.working[which] = (worker, cycle.start(worker.cycle.run_once))
         for _ in range(steps):
             if entry[1].advance() is None:
@@ -211,10 +225,11 @@ class PipelineMachine(RuleBasedStateMachine):
                 break
         self._check_checkpoints()
 
-    @rule(chunk_rows=_chunk_rows, batch_size=st.sampled_from((4, 100)))
-    def deliver_all(self, chunk_rows: int, batch_size: int) -> None:
+    @rule(chunk_rows=_chunk_rows, batch_size=st.sampled_from((4, 100)), where=_where)
+    def deliver_all(self, chunk_rows: int, batch_size: int, where: int | None = None) -> None:
         """Run one whole cycle."""
-        worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size)
+        external = None if where is None else self.externals[where]
+        worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=external)
         assert [entry.delivery.error for entry in worker.cycle.run_once() if entry.delivery.error] == []
         worker.close()
         self._check_checkpoints()
@@ -233,13 +248,17 @@ class PipelineMachine(RuleBasedStateMachine):
         if entry is not None:
             self.working[which] = None
             results = entry[1].finish()
-            assert [result.delivery.error for result in results if result.delivery.error] == []
+            errors = [result.delivery.error for result in results if result.delivery.error]
+            # Its server may have been killed in between.
+            assert [error for error in errors if "external database" not in error] == []
             entry[0].close()
 
     # --- the operator, and fate
 
     @rule(
-        mishap=st.sampled_from((*("leases", "worker", "sequencer") * 3, "reader", "queue", "resync", "clickhouse")),
+        mishap=st.sampled_from(
+            (*("leases", "worker", "sequencer") * 3, "reader", "queue", "resync", "clickhouse", "external")
+        ),
         which=st.integers(0, _WORKERS - 1),
         mapping_id=st.sampled_from(sorted(EXPECTED)),
     )
@@ -253,6 +272,9 @@ class PipelineMachine(RuleBasedStateMachine):
                 self._kill_worker(which, {"worker": slice(0, 2), "reader": slice(0, 1), "queue": slice(1, 2)}[mishap])
             case "resync":
                 self._resync(mapping_id)
+            case "external":
+                self.elsewhere.kill()
+                self.elsewhere.start()
             case _:
                 self.pipeline.server.clickhouse.kill()
                 self.pipeline.server.clickhouse.start()
@@ -304,6 +326,8 @@ class PipelineMachine(RuleBasedStateMachine):
             )
             self.pipeline.assert_equal(mapping.mapping_id)
             assert (found.differing, found.source_rows) == ((), found.destination_rows)
+        for external in self.externals:
+            external.assert_equal()
 
     def _check_complete(self) -> None:
         """Invariant I1: up to a mark once seen, rows and tombstones leave or get higher ids; none ever joins."""
@@ -332,3 +356,14 @@ class PipelineMachine(RuleBasedStateMachine):
             key = (mapping_id, tenancy, epoch)
             assert reached >= self.checkpoints.get(key, 0)
             self.checkpoints[key] = reached
+        for external in self.externals:
+            for mapping_id, tenancy, epoch, reached in self._external_checkpoints(external):
+                key = (f"{external.url} {mapping_id}", tenancy, epoch)
+                assert reached >= self.checkpoints.get(key, 0)
+                self.checkpoints[key] = reached
+
+    @staticmethod
+    def _external_checkpoints(external: External) -> list[tuple[Any, ...]]:
+        with suppress(psycopg.errors.UndefinedTable):
+            return external.run("select mapping_id, tenancy_id, epoch, sequence_id from dbsync.sync_checkpoint")
+        return []

@@ -1,10 +1,12 @@
 """Runs the model; DBSYNC_TEST_MODEL_EXAMPLES and DBSYNC_TEST_MODEL_STEPS make a longer search of it."""
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.model.machine import PipelineMachine
 
@@ -13,13 +15,18 @@ _EXAMPLES = int(os.environ.get("DBSYNC_TEST_MODEL_EXAMPLES", "6"))
 _STEPS = int(os.environ.get("DBSYNC_TEST_MODEL_STEPS", "40"))
 
 
-def test_whatever_happens_the_copies_equal_the_source_at_rest(pipeline: Harness) -> None:
+def test_whatever_happens_the_copies_equal_the_source_at_rest(pipeline: Harness, tmp_path: Path) -> None:
     class Machine(PipelineMachine):
         pass
 
     Machine.pipeline = pipeline
+    with EmbeddedPostgres(tmp_path, durable=False) as Machine.elsewhere:
+        _run(Machine)
+
+
+def _run(machine: type[PipelineMachine]) -> None:
     run_state_machine_as_test(
-        Machine,
+        machine,
         settings=settings(
             max_examples=_EXAMPLES,
             stateful_step_count=_STEPS,

@@ -7,10 +7,11 @@ never show the string (I10).
 """
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
 import psycopg
@@ -23,11 +24,20 @@ _KEYWORDS = frozenset({
 })  # fmt: skip
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _VARIABLE_PREFIX = "DBSYNC_EXTERNAL_"
+_HOST = re.compile(r"[A-Za-z0-9._:%-]+")
+"""What a host looks like; anything else may be the end of a password that holds an unescaped `@`."""
+
 _TRANSLATION = IPv6Network("64:ff9b::/96")
 """Through a NAT64 gateway, an IPv4 address looks like this."""
 
+_UNICAST = IPv6Network("2000::/3")
+_PROTOCOL_ASSIGNMENTS = IPv4Network("192.0.0.0/24")
+"""Metadata services of some clouds are here; the standard library calls a part of it public."""
+
 _FIXED = {
-    # What libpq would look for by itself in the home directory of whoever runs the worker.
+    # What libpq would look for by itself, in the environment or the home directory of whoever runs the worker.
+    "password": "",
+    "options": "",
     "passfile": os.devnull,
     "sslcertmode": "disable",
     "gssencmode": "disable",
@@ -149,8 +159,11 @@ def _ports(text: str, hosts: int) -> list[int]:
 
 
 def _resolved(host: str, port: int, policy: Policy) -> Iterator[str]:
-    if not host or host.startswith(("/", "@")):
-        raise ConnectionStringError("a connection string names a socket directory instead of a host", _FORM)
+    if not _HOST.fullmatch(host):
+        raise ConnectionStringError(
+            "a connection string names something else than a host, such as a socket directory",
+            f"{_FORM[:-1]}, with @, / and % in a password as %40, %2F and %25.",
+        )
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -170,5 +183,7 @@ def _is_public(text: str) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if address in _TRANSLATION:
             inner = IPv4Address(int(address) & 0xFFFF_FFFF)
-        address = inner or address
-    return address.is_global and not address.is_multicast
+        if inner is None:
+            return address.is_global and address in _UNICAST
+        address = inner
+    return address.is_global and not address.is_multicast and address not in _PROTOCOL_ASSIGNMENTS

@@ -7,6 +7,7 @@ it can neither bring back a deleted row nor undo a newer one (I5, I6).
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -29,10 +30,23 @@ from dbsync_pipeline.errors import (
     DbsyncError,
     IncompatibleTargetError,
     NotInstalledError,
+    RefusedForNowError,
     UnreachableError,
 )
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SyncMapping
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A checkpoint as it stands there; it counts as long as the mapping is still what it was written for."""
+
+    version: str
+    epoch: int
+    sequence_id: int
+
+
+_OUTDATED_EPOCH = -1
 
 
 class PostgresDestination(Destination):
@@ -44,6 +58,7 @@ class PostgresDestination(Destination):
         connect: opens a session from a connection string.
         catalog: the mappings in use.
         tables: names and statements of the schema there.
+        begin_again: makes mappings pending of which nothing can be relied on there.
     """
 
     def __init__(
@@ -53,16 +68,20 @@ class PostgresDestination(Destination):
         connect: Callable[[str], ExternalSession],
         catalog: Catalog,
         tables: ExternalTables,
+        *,
+        begin_again: Callable[[list[str]], None],
     ) -> None:
         self._id = destination_id
         self._read_configuration = configured
         self._connect = connect
         self._catalog = catalog
         self._tables = tables
+        self._begin_again = begin_again
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
         self._staged: set[str] = set()
-        self._found: dict[Pair, Checkpoint] = {}
+        self._found: dict[Pair, _Mark] = {}
+        self._unready: dict[str, DbsyncError] = {}
 
     def close(self) -> None:
         """End the session, if there is one."""
@@ -70,6 +89,7 @@ class PostgresDestination(Destination):
             self._session.close()
         self._session = None
         self._staged.clear()
+        self._unready.clear()
 
     @property
     def destination_id(self) -> str:
@@ -104,21 +124,70 @@ class PostgresDestination(Destination):
 
         Raises:
             ConnectionStringError: the connection string is not usable.
-            UnreachableError: the database does not answer, or cannot be written now.
+            UnreachableError: the database does not answer.
+            RefusedForNowError: it cannot be written now.
             IncompatibleTargetError: somebody else's objects stand where ours should be.
         """
-        session = self._open()
         wanted = list(pairs)
+        configuration = self._follow_configuration()
+        if any(pair.tenancy_id != configuration.tenancy_id for pair in wanted):
+            raise DbsyncError(f"external database {self._id} is not of that tenancy any more")
+        with self._lost_if_it_fails():
+            try:
+                self._ready(configuration, {pair.mapping_id for pair in wanted})
+            except NotInstalledError:
+                # What was there a moment ago was dropped; it is made again, once.
+                self.close()
+                self._ready(configuration, set())
+        versions = {entry.mapping_id: entry.code_version for entry in self._catalog.mappings}
+        return {
+            pair: Checkpoint(
+                mark.epoch if mark.version == versions[pair.mapping_id] else _OUTDATED_EPOCH, mark.sequence_id
+            )
+            for pair in wanted
+            if (mark := self._found.get(pair)) is not None
+        }
+
+    def _follow_configuration(self) -> ExternalDatabase:
+        configuration = self._read_configuration()
+        if configuration is None or not configuration.enabled:
+            self.close()
+            raise DbsyncError(f"external database {self._id} is disabled or gone")
+        if configuration != self._configuration:
+            self.close()
+        self._configuration = configuration
+        return configuration
+
+    def _ready(self, configuration: ExternalDatabase, claimed: set[str]) -> None:
+        """Open a session where there is none, look after its tables and those that failed, and read the marks."""
+        received = [entry for entry in self._catalog.mappings if configuration.receives(entry.mapping_id)]
+        suspects = [entry for entry in received if entry.mapping_id in self._unready.keys() & claimed]
+        opened = self._session is None
+        session = self._session = self._session or self._connect(configuration.connection)
+        if opened:
+            with session.turn() as connection:
+                self._tables.prepare(connection, session.place)
+                suspects = self._tables.outdated(connection, received)
+        for mapping in suspects:
+            self._unready.pop(mapping.mapping_id, None)
+            try:
+                with session.turn() as connection:
+                    self._tables.install(connection, mapping, session.place)
+            except (NotInstalledError, IncompatibleTargetError, RefusedForNowError, BadRowError) as error:
+                self._unready[mapping.mapping_id] = error
+        with session.turn() as connection:
+            self._found = self._marks(connection, configuration)
+        if opened or suspects:
+            # Tables that were dropped, emptied of a column, or filled in an earlier form.
+            whole = {pair.mapping_id for pair, mark in self._found.items() if mark.version}
+            self._begin_again([entry.mapping_id for entry in received if entry.mapping_id not in whole])
+
+    def _marks(self, connection: psycopg.Connection, configuration: ExternalDatabase) -> dict[Pair, _Mark]:
         statement = sql.SQL(
-            "select tenancy_id, mapping_id, epoch, sequence_id from {} where tenancy_id = any(%s) "
-            "and mapping_id = any(%s)"
+            "select tenancy_id, mapping_id, version, epoch, sequence_id from {} where tenancy_id = %s"
         ).format(self._tables.checkpoint)
-        with self._lost_if_it_fails(), session.turn() as connection:
-            rows = connection.execute(
-                statement, [[pair.tenancy_id for pair in wanted], [pair.mapping_id for pair in wanted]]
-            ).fetchall()
-        self._found = {Pair(tenancy, mapping): Checkpoint(epoch, reached) for tenancy, mapping, epoch, reached in rows}
-        return {pair: self._found[pair] for pair in wanted if pair in self._found}
+        rows = connection.execute(statement, [configuration.tenancy_id])
+        return {Pair(tenancy, mapping): _Mark(*mark) for tenancy, mapping, *mark in rows}
 
     def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:
         """Write rows and checkpoints in one transaction.
@@ -126,23 +195,41 @@ class PostgresDestination(Destination):
         Raises:
             SupersededError: another worker moved a checkpoint meanwhile.
         """
+        if mapping.mapping_id in self._unready:
+            raise self._unready[mapping.mapping_id]
         session = self._require_session()
-        with self._lost_if_it_fails():
-            self._stage(session, mapping)
-            with session.turn() as connection, connection.transaction():
-                self._move(connection, slices)
-                self._merge(session, mapping, slices, blocks)
-        self._found |= {entry.pair: Checkpoint(entry.epoch, entry.upto) for entry in slices}
+        try:
+            with self._lost_if_it_fails():
+                self._stage(session, mapping)
+                with session.turn() as connection, connection.transaction():
+                    self._move(connection, slices)
+                    self._merge(session, mapping, slices, blocks)
+        except (NotInstalledError, IncompatibleTargetError) as error:
+            # Its table is looked at again when it is next asked for; the others are none the worse.
+            self._unready[mapping.mapping_id] = error
+            raise
+        self._found |= {entry.pair: self._mark(entry) for entry in slices}
 
     def record(self, slices: Iterable[Slice]) -> None:
         """Move the checkpoints of slices that held nothing; all others moved with their rows."""
-        empty = [entry for entry in slices if self._found.get(entry.pair) != Checkpoint(entry.epoch, entry.upto)]
+        empty = [entry for entry in slices if not self._is_there(entry)]
         if not empty:
             return
-        # Whoever was faster has moved it for the same reason.
-        with self._lost_if_it_fails(), suppress(SupersededError), self._require_session().turn() as connection:
+        with self._lost_if_it_fails(), self._require_session().turn() as connection:
             for entry in empty:
-                self._move(connection, [entry])
+                # Whoever was faster has moved it for the same reason.
+                with suppress(SupersededError):
+                    self._move(connection, [entry])
+
+    def _is_there(self, entry: Slice) -> bool:
+        """Whether the checkpoint covers a slice; it may be ahead of a view of the source that is older than it."""
+        found, mark = self._found.get(entry.pair), self._mark(entry)
+        if found is None or (found.version, found.epoch) != (mark.version, mark.epoch):
+            return False
+        return found.sequence_id >= mark.sequence_id
+
+    def _mark(self, entry: Slice) -> _Mark:
+        return _Mark(self._catalog.mapping(entry.pair.mapping_id).code_version, entry.epoch, entry.upto)
 
     def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
         """Write the rows and take them back; single columns are not tried, as the database names the one at fault."""
@@ -153,24 +240,12 @@ class PostgresDestination(Destination):
         try:
             with session.turn() as connection, connection.transaction(force_rollback=True):
                 self._merge(session, mapping, (), blocks)
-        except BadRowError as error:
+                connection.execute("set constraints all immediate")
+        except UnreachableError:
+            raise
+        except DbsyncError as error:
             return error.what
         return None
-
-    def _open(self) -> ExternalSession:
-        configuration = self._read_configuration()
-        if configuration is None or not configuration.enabled:
-            self.close()
-            raise DbsyncError(f"external database {self._id} is disabled or gone")
-        if self._configuration is None or configuration.connection != self._configuration.connection:
-            self.close()
-        self._configuration = configuration
-        if self._session is None:
-            self._session = self._connect(configuration.connection)
-            mappings = [entry for entry in self._catalog.mappings if configuration.receives(entry.mapping_id)]
-            with self._lost_if_it_fails(), self._session.turn() as connection:
-                self._tables.ensure(connection, mappings, self._session.place)
-        return self._session
 
     def _require_session(self) -> ExternalSession:
         if self._session is None:
@@ -179,10 +254,10 @@ class PostgresDestination(Destination):
 
     @contextmanager
     def _lost_if_it_fails(self) -> Generator[None]:
-        """After an error that leaves the session in doubt, the next turn opens another."""
+        """After a session is lost, the next turn opens another."""
         try:
             yield
-        except (UnreachableError, NotInstalledError, IncompatibleTargetError):
+        except UnreachableError:
             self.close()
             raise
 
@@ -200,14 +275,18 @@ class PostgresDestination(Destination):
         owner = self._configuration.tenancy_id
         statements = MergeStatements(self._tables, mapping)
         with connection.cursor() as cursor:
+            # How long a batch takes to send is the network's business; that it moves at all is watched from here.
+            cursor.execute("set local statement_timeout = 0")
             with cursor.copy(statements.copy) as copy:
-                for block in blocks:
+                for block in session.patiently(blocks):
                     copy.write(block)
-                    session.progress()
-            strangers = cursor.execute(statements.strangers, [owner]).fetchone()
-            if strangers != (0,) or any(entry.pair.tenancy_id != owner for entry in slices):
+            cursor.execute("select set_config('statement_timeout', %s, true)", [session.statement_timeout])
+            contents = cursor.execute(statements.contents, [owner]).fetchone()
+            assert contents is not None
+            strangers, tombstones = contents
+            if strangers or any(entry.pair.tenancy_id != owner for entry in slices):
                 raise DbsyncError(f"rows of other tenancies than {owner} were about to reach its external database")
-            for statement in (statements.remove, statements.write, statements.clear):
+            for statement in (statements.remove, statements.write) if tombstones else (statements.write,):
                 session.progress()
                 cursor.execute(statement)
         session.progress()
@@ -216,21 +295,19 @@ class PostgresDestination(Destination):
         """Move checkpoints from where they were found, and nowhere else."""
         names = {"checkpoint": self._tables.checkpoint}
         first = sql.SQL(
-            "insert into {checkpoint} (tenancy_id, mapping_id, epoch, sequence_id) values (%s, %s, %s, %s) "
-            "on conflict do nothing"
+            "insert into {checkpoint} (version, epoch, sequence_id, tenancy_id, mapping_id) "
+            "values (%s, %s, %s, %s, %s) on conflict do nothing"
         ).format(**names)
         later = sql.SQL(
-            "update {checkpoint} set epoch = %s, sequence_id = %s, recorded_at = clock_timestamp() "
-            "where tenancy_id = %s and mapping_id = %s and epoch = %s and sequence_id = %s"
+            "update {checkpoint} set version = %s, epoch = %s, sequence_id = %s, recorded_at = clock_timestamp() "
+            "where tenancy_id = %s and mapping_id = %s and version = %s and epoch = %s and sequence_id = %s"
         ).format(**names)
         for entry in slices:
-            pair, found = entry.pair, self._found.get(entry.pair)
+            pair, mark, found = entry.pair, self._mark(entry), self._found.get(entry.pair)
+            values = [mark.version, mark.epoch, mark.sequence_id, pair.tenancy_id, pair.mapping_id]
             if found is None:
-                moved = connection.execute(first, [pair.tenancy_id, pair.mapping_id, entry.epoch, entry.upto])
+                moved = connection.execute(first, values)
             else:
-                moved = connection.execute(
-                    later,
-                    [entry.epoch, entry.upto, pair.tenancy_id, pair.mapping_id, found.epoch, found.sequence_id],
-                )
+                moved = connection.execute(later, [*values, found.version, found.epoch, found.sequence_id])
             if not moved.rowcount:
                 raise SupersededError(f"another worker delivered {pair.mapping_id} to {self._id}")

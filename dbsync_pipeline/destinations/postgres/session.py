@@ -6,28 +6,38 @@ in `pg_catalog` alone, whatever the database's owner has put elsewhere, and what
 """
 
 import json
+import math
 import os
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 
 from dbsync_pipeline.destinations.postgres.address import Address
-from dbsync_pipeline.errors import BadRowError, DbsyncError, NotInstalledError, UnreachableError
+from dbsync_pipeline.errors import (
+    BadRowError,
+    DbsyncError,
+    IncompatibleTargetError,
+    NotInstalledError,
+    RefusedForNowError,
+    UnreachableError,
+)
 
 _GRACE_SECONDS = 5.0
 """What a server gets beyond its own limits before it is taken for silent."""
 
 _SET_UP = "select set_config(name, setting, false) from json_each_text(%s::json) as given (name, setting)"
 
-_A_ROW_IS_AT_FAULT = ("22", "23", "54000", "54011", "P0001")
 _SOMETHING_IS_MISSING = ("42P01", "42703", "3F000")
 _IT_CANNOT_NOW = ("08", "25", "28", "3D000", "40", "42501", "53", "55", "57", "58", "XX")
 """SQLSTATEs, or their classes, of what passes, or is mended, without a row being changed."""
+
+_IT_IS_NOT_WHAT_IT_WAS = ("0A", "2B", "42")
+"""Of a table that somebody changed; whatever is left, triggers' own states included, a row has brought about."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,10 @@ class TimeLimits:
 class ExternalSession:
     """One connection.
 
-    Whatever it raises is `UnreachableError` (does not answer, refuses, is full: trying again later is right),
-    `NotInstalledError` (something of ours is missing there), `BadRowError` (it refuses a row) or `DbsyncError`.
+    Whatever it raises is `UnreachableError` (does not answer, or lets nobody in), `RefusedForNowError` (a statement has
+    to wait: a lock, a limit, a right that is missing), `NotInstalledError` (something of ours is missing there),
+    `IncompatibleTargetError` (somebody changed it) or `BadRowError` (it refuses a row). All but the first leave the
+    session as good as it was.
     """
 
     def __init__(self, address: Address, limits: TimeLimits) -> None:
@@ -51,8 +63,9 @@ class ExternalSession:
         self.place = address.place
         self._limits = limits
         self._silent_at = 0.0
+        self._connection: psycopg.Connection | None = None
         with self._own_errors():
-            self.connection = psycopg.connect(
+            self._connection = self.connection = psycopg.connect(
                 **address.parameters,  # pyright: ignore[reportArgumentType] -- libpq's own keywords, all of them text
                 # libpq takes one second for none at all.
                 connect_timeout=max(2, round(limits.connect)),
@@ -67,8 +80,13 @@ class ExternalSession:
             self.connection.close()
             raise
 
+    @property
+    def statement_timeout(self) -> str:
+        """How long a statement may take, as the server's setting."""
+        return f"{self._limits.statement * 1_000:.0f}ms"
+
     def _settings(self) -> dict[str, str]:
-        statement, lock = (f"{seconds * 1_000:.0f}ms" for seconds in (self._limits.statement, self._limits.lock))
+        statement, lock = self.statement_timeout, f"{self._limits.lock * 1_000:.0f}ms"
         return {
             "timezone": "UTC",
             "datestyle": "ISO",
@@ -101,8 +119,18 @@ class ExternalSession:
         """Note that the server is not silent; who sends much data says so after every block."""
         self._silent_at = time.monotonic() + self._limits.statement + _GRACE_SECONDS
 
+    def patiently(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass blocks on; while one is waited for, it is not the server that is silent."""
+        while True:
+            self._silent_at = math.inf
+            block = next(blocks, None)
+            self.progress()
+            if block is None:
+                return
+            yield block
+
     def _watch(self, over: threading.Event) -> None:
-        while not over.wait(max(0.0, self._silent_at - time.monotonic())):
+        while not over.wait(min(_GRACE_SECONDS, max(0.0, self._silent_at - time.monotonic()))):
             if time.monotonic() >= self._silent_at:
                 self._cut()
                 return
@@ -122,7 +150,8 @@ class ExternalSession:
     def _translated(self, error: psycopg.Error) -> DbsyncError:
         state = error.sqlstate
         if state is None or state.startswith(_IT_CANNOT_NOW):
-            return UnreachableError(
+            usable = self._connection is not None and not self._connection.closed
+            return (RefusedForNowError if usable else UnreachableError)(
                 f"the external database at {self.place} cannot be written now: {_words(error)}",
                 "It is tried again by itself; if it stays so, ask its owner, or disable it.",
             )
@@ -131,9 +160,12 @@ class ExternalSession:
                 f"the external database at {self.place} lacks what it had: {_words(error)}",
                 "Something of dbsync's was removed there; it is made again at the next attempt.",
             )
-        if state.startswith(_A_ROW_IS_AT_FAULT):
-            return BadRowError(f"the external database at {self.place} refuses a row: {_words(error)}")
-        return DbsyncError(f"the external database at {self.place}: {_words(error)}")
+        if state.startswith(_IT_IS_NOT_WHAT_IT_WAS):
+            return IncompatibleTargetError(
+                f"the external database at {self.place} is not as dbsync left it: {_words(error)}",
+                "Undo what was changed there, or drop the table; it is then made and filled anew.",
+            )
+        return BadRowError(f"the external database at {self.place} refuses a row: {_words(error)}")
 
 
 def _words(error: psycopg.Error) -> str:

@@ -1,7 +1,8 @@
 """What the pipeline owns in an external database: a schema with a table a mapping, checkpoints, and a list of itself.
 
-The list is the marker: what it does not name is somebody else's and is never touched, granted on or dropped. Objects
-are compared once a session by their fingerprints and changed only where these differ, one session at a time.
+The list is the marker: what it does not name, columns of a table included, is somebody else's and is never touched,
+granted on or dropped. Objects are compared once a session by their fingerprints and changed only where these differ,
+one session at a time, and each table by itself, so that one that cannot be made keeps no other from being filled.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ _BOOKS: tuple[LiteralString, ...] = (
     create table if not exists {installed} (
         object_id text primary key,
         fingerprint text not null,
+        columns text[] not null,
         installed_at timestamptz not null default clock_timestamp()
     )
     """,
@@ -42,6 +44,7 @@ _BOOKS: tuple[LiteralString, ...] = (
     create table if not exists {checkpoint} (
         tenancy_id {tenancy_type},
         mapping_id text,
+        version text not null,
         epoch integer not null,
         sequence_id bigint not null,
         recorded_at timestamptz not null default clock_timestamp(),
@@ -118,41 +121,36 @@ class ExternalTables:
         """Return the columns that tell rows apart; several tenancies may share a database."""
         return (TENANCY, *mapping.key)
 
-    def ensure(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping], place: str) -> None:
-        """Make or upgrade what these mappings need; costs one query where there is nothing to do.
+    def prepare(self, connection: psycopg.Connection, place: str) -> None:
+        """Make the schema and the two tables that are not a mapping's; costs one query where they are there.
+
+        Raises:
+            IncompatibleTargetError: the schema is somebody else's.
+            psycopg.Error: the database refuses.
+        """
+        books = [name.as_string(None) for name in (self._installed, self.checkpoint)]
+        if connection.execute("select to_regclass(%s) is null or to_regclass(%s) is null", books).fetchone() == (True,):
+            with connection.transaction():
+                self._lock(connection)
+                self._own_schema(connection, place)
+
+    def outdated(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
+        """Return the mappings whose tables are missing, or not as they have to be, at the cost of one query."""
+        installed = self._fingerprints(connection)
+        return [entry for entry in mappings if installed.get(entry.mapping_id) != (self._fingerprint(entry), True)]
+
+    def install(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> None:
+        """Make or upgrade the table of a mapping, whatever the list says of it.
 
         Raises:
             IncompatibleTargetError: somebody else's object stands in the way, or ours cannot be changed safely.
             psycopg.Error: the database refuses.
         """
-        if self._missing(self._fingerprints(connection), mappings):
-            with connection.transaction():
-                connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dbsync {self.schema}"])
-                self._install(connection, mappings, place)
-
-    def _missing(self, installed: dict[str, str], mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
-        return [entry for entry in mappings if installed.get(entry.mapping_id) != self._fingerprint(entry)]
-
-    def _fingerprint(self, mapping: SyncMapping) -> str:
-        text = self._create(mapping).as_string(None)
-        return hashlib.sha256(f"{_FORMAT} {self._readers} {text}".encode()).hexdigest()[:16]
-
-    def _fingerprints(self, connection: psycopg.Connection) -> dict[str, str]:
-        found = connection.execute("select to_regclass(%s)", [self._installed.as_string(None)]).fetchone()
-        if found == (None,):
-            return {}
-        # A table that its database's owner has dropped is made again.
-        listed = sql.SQL(
-            "select object_id, fingerprint from {} where to_regclass(format('%I.%I', {}, object_id)) is not null"
-        ).format(self._installed, sql.Literal(self.schema))
-        return dict(connection.execute(listed).fetchall())
-
-    def _install(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping], place: str) -> None:
-        self._own_schema(connection, place)
-        installed = self._fingerprints(connection)
-        for mapping in self._missing(installed, mappings):
-            if mapping.mapping_id in installed:
-                self._upgrade(connection, mapping, place)
+        with connection.transaction():
+            self._lock(connection)
+            if mapping.mapping_id in self._fingerprints(connection):
+                if self._upgrade(connection, mapping, place):
+                    self._distrust(connection, mapping)
             else:
                 self._refuse_strangers(connection, mapping, place)
                 connection.execute(self._create(mapping))
@@ -162,22 +160,48 @@ class ExternalTables:
             connection.execute(
                 sql.SQL("grant select on {} to {}").format(self.table(mapping), self._grantee),
             )
-            connection.execute(
-                sql.SQL(
-                    "insert into {} (object_id, fingerprint) values ({}, {}) on conflict (object_id) "
-                    "do update set fingerprint = excluded.fingerprint, installed_at = clock_timestamp()"
-                ).format(self._installed, sql.Literal(mapping.mapping_id), sql.Literal(self._fingerprint(mapping)))
-            )
+            remember = sql.SQL(
+                "insert into {} (object_id, fingerprint, columns) values (%s, %s, %s) "
+                "on conflict (object_id) do update set fingerprint = excluded.fingerprint, "
+                "columns = excluded.columns, installed_at = clock_timestamp()"
+            ).format(self._installed)
+            names = [column.name for column in self.columns(mapping)]
+            connection.execute(remember, [mapping.mapping_id, self._fingerprint(mapping), names])
+
+    def _lock(self, connection: psycopg.Connection) -> None:
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dbsync {self.schema}"])
+
+    def _distrust(self, connection: psycopg.Connection, mapping: SyncMapping) -> None:
+        """What is there was delivered in another form: it counts for nothing, but is not forgotten either."""
+        distrust = sql.SQL("update {} set version = '' where mapping_id = {}")
+        connection.execute(distrust.format(self.checkpoint, sql.Literal(mapping.mapping_id)))
+
+    def _fingerprint(self, mapping: SyncMapping) -> str:
+        text = self._create(mapping).as_string(None)
+        return hashlib.sha256(f"{_FORMAT} {self._readers} {text}".encode()).hexdigest()[:16]
+
+    def _fingerprints(self, connection: psycopg.Connection) -> dict[str, tuple[str, bool]]:
+        """Return the fingerprint of every table that is there, and whether all its columns are.
+
+        What the database's owner has dropped is made again.
+        """
+        listed = sql.SQL(
+            "select object_id, fingerprint, columns <@ array(select attname::text from pg_attribute "
+            "where attrelid = there.id and attnum > 0 and not attisdropped) "
+            "from {} cross join to_regclass(format('%I.%I', {}, object_id)) as there (id) where there.id is not null"
+        ).format(self._installed, sql.Literal(self.schema))
+        return {object_id: (fingerprint, whole) for object_id, fingerprint, whole in connection.execute(listed)}
 
     @property
     def _grantee(self) -> sql.Composable:
         return sql.SQL("public") if self._readers.upper() == _PUBLIC else sql.Identifier(self._readers)
 
     def _own_schema(self, connection: psycopg.Connection, place: str) -> None:
-        strangers = self._relations(connection)
-        if _INSTALLED not in strangers and strangers:
+        present = self._present(connection)
+        marker = connection.execute("select to_regclass(%s)", [self._installed.as_string(None)]).fetchone()
+        if present and marker == (None,):
             raise IncompatibleTargetError(
-                f"schema {self.schema} at {place} holds {strangers[0]}, which dbsync did not make",
+                f"schema {self.schema} at {place} holds {present[0]}, which dbsync did not make",
                 "Set DBSYNC_EXTERNAL_SCHEMA to the name of a schema that is empty or not there.",
             )
         # Whoever may not create a schema can be given an empty one, so it is not even asked for where it is there.
@@ -193,17 +217,30 @@ class ExternalTables:
                     readers=self._grantee,
                 )
             )
+        if present:
+            # Without checkpoints, nobody knows what the tables hold; that they hold something must not be forgotten.
+            for name in self._fingerprints(connection):
+                remember = sql.SQL(
+                    "insert into {} (tenancy_id, mapping_id, version, epoch, sequence_id) "
+                    "select distinct {}, {}, '', 0, 0 from {} on conflict do nothing"
+                )
+                table = sql.Identifier(self.schema, name)
+                tenancy = sql.Identifier(TENANCY)
+                connection.execute(remember.format(self.checkpoint, tenancy, sql.Literal(name), table))
 
-    def _relations(self, connection: psycopg.Connection) -> list[str]:
+    def _present(self, connection: psycopg.Connection) -> list[str]:
+        """Return whatever is in the schema, of any kind, tables first."""
         with connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(
-                "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-                "where n.nspname = %s order by 1",
+                "select pg_describe_object(d.classid, d.objid, 0) from pg_depend d "
+                "where d.refclassid = 'pg_namespace'::regclass and d.refobjid = to_regnamespace(quote_ident(%s)) "
+                "and d.classid <> 'pg_default_acl'::regclass order by d.classid <> 'pg_class'::regclass, 1",
                 [self.schema],
             ).fetchall()
 
     def _refuse_strangers(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> None:
-        if mapping.mapping_id in self._relations(connection):
+        there = connection.execute("select to_regclass(%s)", [self.table(mapping).as_string(None)]).fetchone()
+        if there != (None,):
             raise IncompatibleTargetError(
                 f"{self.schema}.{mapping.mapping_id} at {place} was not made by dbsync",
                 "Rename it, or leave the mapping out for this destination; it is tried again by itself.",
@@ -224,36 +261,48 @@ class ExternalTables:
                 name = sql.Identifier(self.schema, mapping.mapping_id, column.name)
                 connection.execute(sql.SQL("comment on column {} is {}").format(name, sql.Literal(column.description)))
 
-    def _upgrade(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> None:
-        """Change a table of ours to what the mapping has become; its rows are delivered anew."""
+    def _upgrade(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> bool:
+        """Change a table of ours to what the mapping has become; return whether its rows are not whole any more."""
         table = self.table(mapping)
-        present = _present(connection, table)
+        present = _columns(connection, table)
+        listed = sql.SQL("select columns from {} where object_id = {}").format(
+            self._installed, sql.Literal(mapping.mapping_id)
+        )
+        row = connection.execute(listed).fetchone()
+        ours = set(row[0]) if row is not None else set[str]()
         wanted = {column.name: column for column in self.columns(mapping)}
-        changes = [sql.SQL("drop column {}").format(sql.Identifier(name)) for name in present if name not in wanted]
+        # One statement would add a column before its default can be dropped; several see each other.
+        changes = [
+            sql.SQL("drop column {}").format(sql.Identifier(name))
+            for name in present
+            if name in ours and name not in wanted
+        ]
+        missing = wanted.keys() - present.keys()
         for column in wanted.values():
             name = sql.Identifier(column.name)
-            there = present.get(column.name)
-            if there is None:
+            if column.name in missing:
                 value = sql.SQL("" if column.nullable else "default {}").format(_raw(column.neutral))
                 changes.append(sql.SQL("add column {} {}").format(column.definition, value))
                 changes.append(sql.SQL("alter column {} drop default").format(name))
-            elif there[0] != _canonical(connection, column.type):
-                raise IncompatibleTargetError(
-                    f"{self.schema}.{mapping.mapping_id} at {place}: column {column.name} is {there[0]}, "
-                    f"not {column.type}",
-                    "Drop the table and its line in sync_installed there; it is made and filled anew.",
-                )
-            elif there[1] and column.nullable:
+                continue
+            type_name, not_null = present[column.name]
+            if column.name not in ours:
+                raise self._different(mapping, place, f"has a column {column.name} that dbsync did not make")
+            if type_name != _canonical(connection, column.type):
+                raise self._different(mapping, place, f"column {column.name} is {type_name}, not {column.type}")
+            if not_null and column.nullable:
                 changes.append(sql.SQL("alter column {} drop not null").format(name))
         if _primary_key(connection, table) != self.key(mapping):
-            raise IncompatibleTargetError(
-                f"{self.schema}.{mapping.mapping_id} at {place} has another key than the mapping",
-                "Drop the table and its line in sync_installed there; it is made and filled anew.",
-            )
-        if changes:
-            # One statement would add a column before its default can be dropped; several see each other.
-            for change in changes:
-                connection.execute(sql.SQL("alter table {} {}").format(table, change))
+            raise self._different(mapping, place, "has another key than the mapping")
+        for change in changes:
+            connection.execute(sql.SQL("alter table {} {}").format(table, change))
+        return bool(missing)
+
+    def _different(self, mapping: SyncMapping, place: str, how: str) -> IncompatibleTargetError:
+        return IncompatibleTargetError(
+            f"{self.schema}.{mapping.mapping_id} at {place}: {how}",
+            "Change that there, or drop the table; it is then made and filled anew.",
+        )
 
 
 def _raw(text: str) -> sql.SQL:
@@ -270,7 +319,7 @@ def _canonical(connection: psycopg.Connection, type_name: str) -> str:
     return row[0]
 
 
-def _present(connection: psycopg.Connection, table: sql.Identifier) -> dict[str, tuple[str, bool]]:
+def _columns(connection: psycopg.Connection, table: sql.Identifier) -> dict[str, tuple[str, bool]]:
     rows = connection.execute(
         "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute "
         "where attrelid = %s::regclass and attnum > 0 and not attisdropped",

@@ -1,0 +1,166 @@
+"""Who gets a thread, for how long, and what the dead ones cost the others."""
+
+import threading
+from collections.abc import Callable
+from threading import Event, Semaphore
+
+import pytest
+
+from dbsync_pipeline.engine.dispatcher import Dispatcher
+from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.pending.queue import DueDestination, destinations_due
+from dbsync_pipeline_tests.harness import Harness
+
+PATIENCE_SECONDS = 20.0
+
+
+class Scene:
+    """Destinations that are due until they are served, and workers that hold their thread until they are let go."""
+
+    def __init__(self, *, workers: int, failing: list[str], good: list[str]) -> None:
+        self.lock = threading.Lock()
+        self.waiting = [*(DueDestination(name, failing=True) for name in failing), *map(self._good, good)]
+        self.served: list[str] = []
+        self.stops: dict[str, Event] = {}
+        self.begun = Semaphore(0)
+        self.release: dict[str, Event] = {name: Event() for name in (*failing, *good)}
+        self.now = 0.0
+        self.stop = Event()
+        self.notes: list[str] = []
+        self.error: BaseException | None = None
+        self.act: Callable[[str], None] = lambda _: None
+        self.dispatcher = Dispatcher(self._due, self._serve, workers=workers, clock=lambda: self.now)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    @staticmethod
+    def _good(name: str) -> DueDestination:
+        return DueDestination(name, failing=False)
+
+    def _due(self, limit: int) -> list[DueDestination]:
+        with self.lock:
+            return self.waiting[:limit]
+
+    def _serve(self, name: str, stop: Event) -> None:
+        with self.lock:
+            self.waiting = [entry for entry in self.waiting if entry.destination_id != name]
+            self.served.append(name)
+            self.stops[name] = stop
+        self.begun.release()
+        self.act(name)
+        assert self.release[name].wait(PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            self.dispatcher.run(stop=self.stop, max_seconds=1000, idle_seconds=1000, note=self.notes.append)
+        except BaseException as error:  # noqa: BLE001 -- looked at by the test.
+            self.error = error
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def await_begun(self, count: int) -> None:
+        for _ in range(count):
+            assert self.begun.acquire(timeout=PATIENCE_SECONDS)
+
+    def await_told_to_end(self, *names: str) -> None:
+        """Let time pass on the dispatcher's clock until it makes room."""
+        for name in names:
+            while not self.stops[name].wait(0.02):
+                self.now += 0.5
+                assert self.now < PATIENCE_SECONDS, f"{name} goes on"
+
+    def end(self) -> None:
+        self.stop.set()
+        for event in self.release.values():
+            event.set()
+        self.thread.join(PATIENCE_SECONDS)
+        assert not self.thread.is_alive()
+
+
+def test_the_dead_get_half_of_the_threads_at_most() -> None:
+    """I8: ten that hang leave two threads of four to the others, whoever has waited longer."""
+    scene = Scene(workers=4, failing=[f"dead {number}" for number in range(10)], good=[])
+    scene.start()
+    scene.await_begun(2)
+    with scene.lock:
+        scene.waiting += [DueDestination("good 1", failing=False), DueDestination("good 2", failing=False)]
+        scene.release |= {"good 1": Event(), "good 2": Event()}
+    scene.await_begun(2)
+    assert sorted(scene.served) == ["dead 0", "dead 1", "good 1", "good 2"]
+    scene.end()
+
+
+def test_room_is_made_after_a_stint() -> None:
+    """Between two batches, when others wait; not before."""
+    scene = Scene(workers=2, failing=[], good=["a", "b", "c"])
+    scene.start()
+    scene.await_begun(2)
+    assert not any(stop.is_set() for stop in scene.stops.values())
+    scene.await_told_to_end("a", "b")
+    scene.release["a"].set()
+    scene.await_begun(1)
+    assert scene.served == ["a", "b", "c"]
+    scene.end()
+
+
+def test_one_that_is_back_makes_room_for_others_that_may_be() -> None:
+    """A long catch-up after an outage does not keep other outages from being looked after, though threads are free."""
+    scene = Scene(workers=4, failing=["back 1", "back 2", "back 3"], good=[])
+    scene.start()
+    scene.await_begun(2)
+    scene.await_told_to_end("back 1", "back 2")
+    scene.release["back 1"].set()
+    scene.await_begun(1)
+    assert scene.served[2] == "back 3"
+    scene.end()
+
+
+def test_a_stop_ends_every_stint() -> None:
+    scene = Scene(workers=2, failing=[], good=["a"])
+    scene.start()
+    scene.await_begun(1)
+    scene.stop.set()
+    assert scene.stops["a"].wait(PATIENCE_SECONDS)
+    assert scene.thread.is_alive()
+    scene.end()
+    assert scene.error is None
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_one_that_cannot_be_served_is_noted(*, known: bool) -> None:
+    """What nobody foresaw ends the run, after the others were told to end."""
+    scene = Scene(workers=2, failing=[], good=["a", "b"])
+
+    def fail(name: str) -> None:
+        if name == "a":
+            raise UnreachableError("gone") if known else ValueError("bug")
+
+    scene.act = fail
+    scene.start()
+    scene.await_begun(2)
+    if known:
+        scene.release["b"].set()
+        scene.end()
+        assert (scene.notes, scene.error) == (["a: gone"], None)
+    else:
+        assert scene.stops["b"].wait(PATIENCE_SECONDS)
+        scene.end()
+        assert isinstance(scene.error, ValueError)
+
+
+def test_those_that_fail_are_found_last_and_in_turn(pipeline: Harness) -> None:
+    """I8: however many are dead, one that is not is found; and each of the dead is tried before any is tried again."""
+    tenancy = pipeline.app.tenancy()
+    for name in ("a dead", "b dead", "c good"):
+        pipeline.configure_external(tenancy, name, url="postgresql://me:x@127.0.0.1:1/shop")
+    pipeline.sequence()
+    where = "where destination_id like '%% dead'"
+    pipeline.admin.execute(
+        "update dbsync.pending set wanted = 1, last_error = case when destination_id like '%% dead' then 'x' end, "
+        "next_attempt_at = case when destination_id like '%%a dead' then now() - interval '1 minute' "
+        "when destination_id like '%%b dead' then now() - interval '2 minutes' else '-infinity' end, "
+        "pending_since = now() - case when destination_id like '%%a dead' then interval '1 hour' else '0' end"
+    )
+    found = [entry.destination_id.rpartition(":")[2] for entry in destinations_due(pipeline.admin, 10)]
+    assert found == ["c good", "b dead", "a dead"]
+    assert pipeline.value(f"select count(*) > 0 from dbsync.pending {where}") is True
