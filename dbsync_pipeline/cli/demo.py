@@ -32,7 +32,6 @@ from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import BUILTIN_MAPPINGS, Settings
 from dbsync_pipeline.verify.compare import Comparison, compare, compare_external
 
-
 _DEFECT = "This is a defect of the pipeline; please report it with the seed."
 
 

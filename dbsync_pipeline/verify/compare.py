@@ -118,18 +118,16 @@ def source_checksums(
         texts = [*(f"(tenancy.columns->>'{entry.name}')" for entry in catalog.tenancy.columns), *texts]
     rows = sql.SQL(
         "{table} as source {joins} join {tenancies} as tenancy on tenancy.tenancy_id = {tenancy} "
-        "where tenancy.deleted_at is null and {whose} and {filter}"
+        "where tenancy.deleted_at is null{whose} and {filter}"
     ).format(
         table=table_name(mapping.source),
         joins=joined((join_clause(join) for join in mapping.joins), " "),
         tenancies=ours("tenancy"),
         tenancy=tenancy_value(mapping) if mapping.tenancy.column is None else column(mapping.tenancy.column),
-        whose=sql.SQL("true")
-        if tenancy_id is None
-        else sql.SQL("tenancy.tenancy_id = {}").format(sql.Literal(tenancy_id)),
+        whose=sql.SQL("" if tenancy_id is None else " and tenancy.tenancy_id = {}").format(sql.Literal(tenancy_id)),
         filter=row_filter(mapping),
     )
-    return _postgres_checksums(column("tenancy_id", "tenancy"), texts, rows)
+    return _postgres_checksums(sql.SQL("tenancy.tenancy_id"), texts, rows)
 
 
 def external_checksums(mapping: SyncMapping, external_tables: ExternalTables, tenancy_id: TenancyId) -> sql.Composed:
