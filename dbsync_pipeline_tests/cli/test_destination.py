@@ -6,7 +6,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from dbsync_pipeline.cli.main import app
+from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline_tests.cli.commands import DBSYNC, Command, environment, sign_up
 from dbsync_pipeline_tests.harness import External, Harness
 
@@ -75,7 +78,7 @@ def test_a_database_from_its_addition_to_its_removal(pipeline: Harness, dbsync: 
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
 def test_what_cannot_work_is_refused_in_one_line_and_not_stored(
-    pipeline: Harness, dbsync: Command, change: dict[str, str], code: int, named: str
+    pipeline: Harness, change: dict[str, str], code: int, named: str
 ) -> None:
     tenancy = sign_up(pipeline, [])
     url = pipeline.new_database()
@@ -92,13 +95,18 @@ def test_what_cannot_work_is_refused_in_one_line_and_not_stored(
     options = ["--tenancy", change.get("tenancy", tenancy), "--name", change.get("name", "other")]
     if "mapping" in change:
         options += ["--mapping", change["mapping"]]
-    refused = dbsync(
-        "destination", "add", given, *options, DBSYNC_EXTERNAL_PRIVATE_ADDRESSES=change.get("private", "true")
-    )
-    assert refused.returncode == code, refused.stderr
-    assert named in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert not any(secret in refused.stdout + refused.stderr for secret in ("hunter2", parts.password or ""))
+    variables = {
+        "DBSYNC_SOURCE_URL": pipeline.url,
+        "DBSYNC_CLICKHOUSE_URL": "http://unused/",
+        "DBSYNC_EXTERNAL_PRIVATE_ADDRESSES": change.get("private", "true"),
+    }
+    refused = CliRunner().invoke(app, ["destination", "add", given, *options], env=variables)
+    assert isinstance(refused.exception, DbsyncError), refused.output
+    assert refused.exception.exit_code == code
+    assert named in refused.exception.what
+    assert refused.exception.mend
+    said = refused.output + str(refused.exception)
+    assert not any(secret in said for secret in ("hunter2", parts.password or ""))
     assert pipeline.rows("select name from dbsync.destination where kind = 'postgres'") == [("taken",)]
 
 
