@@ -2,9 +2,11 @@
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
+import psycopg
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
@@ -22,6 +24,7 @@ from dbsync_pipeline.destinations.configured import (
 from dbsync_pipeline.destinations.postgres.address import look_up, shown
 from dbsync_pipeline.destinations.postgres.inspection import Inspection
 from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.pending.standing import DestinationStanding, standings_of
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
@@ -58,7 +61,7 @@ def add_destination(
     given = sys.stdin.readline().strip() if connection == "-" else connection
     for mapping_id in mapping or ():
         pipeline.catalog.mapping(mapping_id)
-    with pipeline.source("destination add") as source, source.transaction():
+    with _source(pipeline, "add") as source, source.transaction():
         added = add_database(source, tenancy, name, given, mapping or None)
         if no_check:
             with suppress(UnreachableError):
@@ -75,7 +78,7 @@ def list_destinations(
 ) -> None:
     """List the external databases, with what waits for each; never their connection strings."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination list") as source:
+    with _source(pipeline, "list") as source:
         states = read_destinations(source, pipeline.catalog, pipeline.columns, tenancy=tenancy)
         databases = databases_of(source, None if tenancy is None else [tenancy])
     entries = [_entry(database, states.get(database.destination_id)) for database in databases]
@@ -89,7 +92,7 @@ def list_destinations(
 def check_destination(destination_id: _Id) -> None:
     """Connect to a database and say what is there, how far each mapping is, and what failed last."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination check") as source:
+    with _source(pipeline, "check") as source:
         database = require_database(source, destination_id)
         waiting = standings_of(source, destination_id)
     place = shown(database.connection)
@@ -109,7 +112,7 @@ def check_destination(destination_id: _Id) -> None:
 def enable_destination(destination_id: _Id) -> None:
     """Deliver to a database again, everything that it lacks."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination enable") as source:
+    with _source(pipeline, "enable") as source:
         enable_database(source, destination_id, enabled=True)
     console.print(f"{destination_id} is enabled.", markup=False, soft_wrap=True)
 
@@ -118,7 +121,7 @@ def enable_destination(destination_id: _Id) -> None:
 def disable_destination(destination_id: _Id) -> None:
     """Deliver nothing more to a database until it is enabled; what it holds stays."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination disable") as source:
+    with _source(pipeline, "disable") as source:
         enable_database(source, destination_id, enabled=False)
     console.print(f"{destination_id} is disabled; its data stays as it is.", markup=False, soft_wrap=True)
 
@@ -127,12 +130,19 @@ def disable_destination(destination_id: _Id) -> None:
 def remove_destination(destination_id: _Id) -> None:
     """Forget a database. Its data stays there, schema and tables included; they are its owner's to drop."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination remove") as source:
+    with _source(pipeline, "remove") as source:
         remove_database(source, destination_id)
     schema = pipeline.settings.external_schema
     console.print(
         f"{destination_id} is removed; schema {schema} stays there with its data.", markup=False, soft_wrap=True
     )
+
+
+@contextmanager
+def _source(pipeline: Pipeline, purpose: str) -> Generator[psycopg.Connection]:
+    with pipeline.source(f"destination {purpose}") as connection:
+        require_installed(connection, pipeline.catalog)
+        yield connection
 
 
 def _state(database: ExternalDatabase) -> str:
