@@ -84,8 +84,12 @@ def list_destinations(
     entries = [_entry(database, states.get(database.destination_id)) for database in databases]
     if as_json:
         typer.echo(json.dumps(entries, indent=2, default=str))
-    else:
-        console.print(_list_table(entries))
+        return
+    console.print(_list_table(entries))
+    for entry in entries:
+        if entry["last_error"]:
+            message = f"{entry['destination_id']}: {entry['last_error']}"
+            console.print(message, style="red", markup=False, soft_wrap=True)
 
 
 @destination_commands.command("check")
@@ -172,9 +176,8 @@ def _list_table(entries: list[dict[str, Any]]) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("enabled", "mappings"):
         table.add_column(name)
-    for name in ("to deliver", "lag"):
+    for name in ("to deliver", "lag", "failing"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last error", overflow="fold")
     for entry in entries:
         table.add_row(
             entry["destination_id"],
@@ -183,7 +186,7 @@ def _list_table(entries: list[dict[str, Any]]) -> Table:
             "all" if entry["mappings"] is None else ", ".join(entry["mappings"]),
             f"{entry['waiting_for_delivery']:,}",
             f"{entry['lag_seconds']:.1f} s",
-            (entry["last_error"] or "").replace("[", "\\["),
+            f"{len(entry['failing'])}",
             style="red" if entry["last_error"] else None,
         )
     return table

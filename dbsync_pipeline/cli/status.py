@@ -35,6 +35,8 @@ def status(
             console.print(entry.last_error, style="red", markup=False)
     if found.failing:
         console.print(_failing_table(found.failing))
+        for entry in found.failing:
+            console.print(f"{entry.destination_id}: {entry.last_error}", style="red", markup=False, soft_wrap=True)
 
 
 def next_attempt(at: datetime | None) -> str:
@@ -73,7 +75,6 @@ def _failing_table(found: list[DestinationStatus]) -> Table:
     table.add_column("id", overflow="fold")
     for name in ("mappings", "attempts", "next", "lag"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("error", overflow="fold", ratio=1)
     for entry in found:
         table.add_row(
             entry.destination_id,
@@ -81,6 +82,5 @@ def _failing_table(found: list[DestinationStatus]) -> Table:
             f"{entry.attempts}",
             next_attempt(entry.next_attempt_at),
             f"{entry.lag_seconds:.0f} s",
-            (entry.last_error or "").replace("[", "\\["),
         )
     return table
