@@ -34,6 +34,8 @@ destination_commands = typer.Typer(
     help="Add, list, check, enable, disable and remove external databases.", no_args_is_help=True
 )
 
+_LIST_WIDTH = 120
+
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the database, as `dbsync destination list` shows it.")]
 
 
@@ -85,7 +87,8 @@ def list_destinations(
     if as_json:
         typer.echo(json.dumps(entries, indent=2, default=str))
         return
-    console.print(_list_table(entries))
+    # Ids stay in one piece, to be copied, also where the terminal has to wrap the lines.
+    console.print(_list_table(entries), width=max(console.width, _LIST_WIDTH), crop=False)
     for entry in entries:
         if entry["last_error"]:
             message = f"{entry['destination_id']}: {entry['last_error']}"
@@ -172,8 +175,8 @@ def _entry(database: ExternalDatabase, state: DestinationStatus | None) -> dict[
 
 def _list_table(entries: list[dict[str, Any]]) -> Table:
     table = Table(box=SIMPLE)
-    for name in ("id", "at"):
-        table.add_column(name, overflow="fold")
+    table.add_column("id", no_wrap=True)
+    table.add_column("at", overflow="fold")
     for name in ("enabled", "mappings"):
         table.add_column(name)
     for name in ("to deliver", "lag", "failing"):
