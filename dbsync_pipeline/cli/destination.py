@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.table import Table
 
 from dbsync_pipeline.cli.output import console
@@ -88,7 +89,7 @@ def list_destinations(
         typer.echo(json.dumps(entries, indent=2, default=str))
         return
     # Ids stay in one piece, to be copied, also where the terminal has to wrap the lines.
-    console.print(_list_table(entries), width=max(console.width, _LIST_WIDTH), crop=False)
+    Console(width=max(console.width, _LIST_WIDTH)).print(_list_table(entries))
     for entry in entries:
         if entry["last_error"]:
             message = f"{entry['destination_id']}: {entry['last_error']}"
