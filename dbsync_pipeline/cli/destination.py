@@ -35,7 +35,7 @@ destination_commands = typer.Typer(
     help="Add, list, check, enable, disable and remove external databases.", no_args_is_help=True
 )
 
-_LIST_WIDTH = 120
+_LIST_WIDTH = 140
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the database, as `dbsync destination list` shows it.")]
 
