@@ -49,6 +49,11 @@ class ClickHouseDestination(Destination):
         """Text, as it stands."""
         return "format text"
 
+    @property
+    def deliveries_at_once(self) -> int:
+        """A few, as an insert waits more than it works."""
+        return 4
+
     def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
         """Return the tenancy's columns, the mapping's, and the bookkeeping."""
         tenancy_type = data_type(self._catalog.tenancy.type)
@@ -96,7 +101,7 @@ class ClickHouseDestination(Destination):
             self._clickhouse.insert_rows(
                 self._names.internal,
                 tables.CHECKPOINT_TABLE,
-                ["mapping_id", "tenancy_id", "epoch", "sequence_id"],
+                tables.checkpoint_columns(self._catalog),
                 rows,
                 _INSERT_SETTINGS,
             )
