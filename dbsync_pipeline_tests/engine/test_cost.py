@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +23,14 @@ REQUESTS = ("query", "execute", "insert_stream", "insert_rows")
 def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count what is asked of ClickHouse from now on."""
     counted: Counter[str] = Counter()
+    lock = Lock()
 
     def counting(name: str) -> Any:
         original = getattr(ClickHouse, name)
 
         def call(self: ClickHouse, *arguments: Any, **more: Any) -> Any:
-            counted[name] += 1
+            with lock:
+                counted[name] += 1
             return original(self, *arguments, **more)
 
         return call
