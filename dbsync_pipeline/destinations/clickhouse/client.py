@@ -5,7 +5,7 @@ the engine knows what is worth trying again, and a person which host and which t
 """
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -111,25 +111,6 @@ class ClickHouse:
                 insert_block=blocks,  # pyright: ignore[reportArgumentType] -- it streams from any iterator
                 settings=settings,
                 fmt="TabSeparated",
-            )
-
-    def insert_rows(
-        self,
-        database: str,
-        table: str,
-        columns: Mapping[str, str],
-        rows: Sequence[Sequence[object]],
-        settings: dict[str, Any],
-    ) -> None:
-        """Insert a few rows of Python values; with the columns' types given, nobody has to ask for them first."""
-        with clickhouse_errors(self._url):
-            self._client.insert(
-                table,
-                rows,
-                column_names=list(columns),
-                column_type_names=list(columns.values()),
-                database=database,
-                settings=settings,
             )
 
 

@@ -110,16 +110,6 @@ _BOOKKEEPING = (
 )
 
 
-def checkpoint_columns(catalog: Catalog) -> dict[str, str]:
-    """Return name -> type of what a checkpoint consists of."""
-    return {
-        "mapping_id": "LowCardinality(String)",
-        "tenancy_id": data_type(catalog.tenancy.type).clickhouse,
-        "epoch": "UInt32",
-        "sequence_id": "UInt64",
-    }
-
-
 def sorting_key(catalog: Catalog, mapping: SyncMapping) -> tuple[str, ...]:
     """Return the columns that tell rows apart, those that every query narrows by first."""
     return (*(entry.name for entry in catalog.tenancy.columns), TENANCY, *mapping.key)
@@ -131,14 +121,15 @@ def plan(clickhouse: ClickHouse, catalog: Catalog, names: ClickHouseNames) -> li
     Raises:
         IncompatibleTargetError: a table is there that cannot be written: another key, engine or column type.
     """
-    checkpoint = ", ".join(f"{column} {type_name}" for column, type_name in checkpoint_columns(catalog).items())
+    tenancy_type = data_type(catalog.tenancy.type).clickhouse
     steps = [
         ClickHouseStep(f"database {names.internal}", f"create database if not exists {name(names.internal)}"),
         ClickHouseStep(f"database {names.database}", f"create database if not exists {name(names.database)}"),
         ClickHouseStep(
             "checkpoints",
-            f"create table if not exists {names.checkpoint} "
-            f"({checkpoint}, recorded_at DateTime64(3, 'UTC') default now64(3)) "
+            f"create table if not exists {names.checkpoint} ("
+            f"mapping_id LowCardinality(String), tenancy_id {tenancy_type}, epoch UInt32, sequence_id UInt64, "
+            "recorded_at DateTime64(3, 'UTC') default now64(3)) "
             "engine = ReplacingMergeTree(sequence_id) order by (mapping_id, tenancy_id, epoch)",
         ),
     ]
