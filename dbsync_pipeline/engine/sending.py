@@ -50,13 +50,17 @@ class Sender:
         try:
             with self._snapshot.copy(statement) as blocks:
                 first = list(islice(blocks, 2))
-                if len(first) < 2 and self._destination.deliveries_at_once > 1:  # noqa: PLR2004 -- one block or none
-                    return self._pool.submit(self._deliver, mapping, slices, iter(first), started)
-                sent.set_result(self._deliver(mapping, slices, chain(first, blocks), started))
+                small = len(first) < 2 and self._destination.deliveries_at_once > 1  # noqa: PLR2004 -- one block or none
+                total = None if small else self._deliver(mapping, slices, chain(first, blocks), started)
         except UnreachableError:
             raise
         except Exception as error:  # noqa: BLE001 -- handed to whoever asks for the result
             sent.set_exception(error)
+            return sent
+        # Only now has the source said that these were all rows.
+        if total is None:
+            return self._pool.submit(self._deliver, mapping, slices, iter(first), started)
+        sent.set_result(total)
         return sent
 
     def _deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes], started: float) -> Sent:
