@@ -85,6 +85,11 @@ class Destination(ABC):
     def copy_format(self) -> str:
         """Options of Postgres's COPY that produce the bytes `deliver` takes."""
 
+    @property
+    def deliveries_at_once(self) -> int:
+        """How many calls of `deliver` may run beside each other, each for another mapping."""
+        return 1
+
     @abstractmethod
     def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
         """Return the columns to extract for a mapping, in the order in which `deliver` takes them."""

@@ -1,8 +1,8 @@
 """The loop of a sync worker: claim what is pending, deliver it, give it back.
 
-One worker serves one destination. A cycle that finds nothing pauses, a little longer each time; one that fails because
-a database does not answer gives its claims back with their back-off and goes on, so that the daemon paths never end
-because of an outage.
+One worker serves one destination. A cycle that finds nothing pauses until the sequencer wakes it, or, should that get
+lost, for a little longer each time; one that fails because a database does not answer gives its claims back with their
+back-off and goes on, so that the daemon paths never end because of an outage.
 """
 
 import time
@@ -123,7 +123,10 @@ class SyncCycle:
         report: Callable[[list[SyncResult]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take turns until stopped, out of time, or idle for long. What is claimed is always finished."""
+        """Take turns until stopped, out of time, or idle for long. What is claimed is always finished.
+
+        A stop is noticed between two turns, so after the longest pause at the latest.
+        """
         started = last_work = clock()
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
@@ -136,6 +139,6 @@ class SyncCycle:
                 return
             else:
                 pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-                stop.wait(pause)
+                self._queue.wait(pause)
             if now - started >= max_seconds:
                 return

@@ -8,6 +8,7 @@ delivered in the same cycle (I8).
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ import psycopg
 from dbsync_pipeline.destinations.base import Destination, Pair, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
 from dbsync_pipeline.errors import (
     DbsyncError,
@@ -95,24 +97,6 @@ def _failed(mapping: SyncMapping, slices: Sequence[Slice], error: Exception) -> 
     return [Delivery(entry.pair, entry.after, entry.after, complete=False, error=message) for entry in slices]
 
 
-class _Counted:
-    """Passes blocks on, counts their bytes, and keeps the source's error, which the destination's driver may wrap."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self.bytes = 0
-        self.error: Exception | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for block in self._blocks:
-                self.bytes += len(block)
-                yield block
-        except Exception as error:
-            self.error = error
-            raise
-
-
 class Engine:
     """Delivers to one destination; owns neither the source session nor the destination."""
 
@@ -166,11 +150,16 @@ class Engine:
                     deliveries += _failed(mapping, of_mapping, error)
             chunks = _smallest_first(chunks, self._chunk_rows)
             delivered: list[Slice] = []
-            for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice):
-                for chunk, delivery in self._deliver(mapping, of_mapping, snapshot):
-                    deliveries.append(delivery)
-                    if delivery.error is None:
-                        delivered.append(chunk.slice)
+            with sending(snapshot, self._destination, self._clock) as sender:
+                begun = [
+                    (mapping, of_mapping, self._begin(mapping, of_mapping, sender))
+                    for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice)
+                ]
+                for mapping, of_mapping, sent in begun:
+                    for chunk, delivery in self._finish(mapping, of_mapping, sent, snapshot, sender):
+                        deliveries.append(delivery)
+                        if delivery.error is None:
+                            delivered.append(chunk.slice)
             self._destination.record(delivered)
         return deliveries, snapshot.complete_up_to
 
@@ -203,18 +192,34 @@ class Engine:
                 chunks.append(_Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
         return chunks
 
-    def _deliver(
-        self, mapping: SyncMapping, chunks: Sequence[_Chunk], snapshot: Snapshot
-    ) -> Iterator[tuple[_Chunk, Delivery]]:
-        empty = [chunk for chunk in chunks if not chunk.rows]
-        for chunk in empty:
-            yield chunk, Delivery(chunk.slice.pair, chunk.slice.after, chunk.slice.upto)
+    def _begin(self, mapping: SyncMapping, chunks: Sequence[_Chunk], sender: Sender) -> Future[Sent] | None:
+        """Send what is in the chunks, or nothing where nothing is."""
         full = [chunk for chunk in chunks if chunk.rows]
         if not full:
+            return None
+        small = [chunk.slice for chunk in full if chunk.rows < _LARGE_ROWS]
+        groups = [*([chunk.slice] for chunk in full if chunk.rows >= _LARGE_ROWS), *([small] if small else [])]
+        extraction = Extraction(self._catalog, mapping, self._columns)
+        statement = extraction.copy(self._destination.projection(mapping), groups, self._destination.copy_format)
+        return sender.send(mapping, [chunk.slice for chunk in full], statement)
+
+    def _finish(
+        self,
+        mapping: SyncMapping,
+        chunks: Sequence[_Chunk],
+        sent: Future[Sent] | None,
+        snapshot: Snapshot,
+        sender: Sender,
+    ) -> Iterator[tuple[_Chunk, Delivery]]:
+        """Tell what became of the chunks; those of a delivery that failed are sent again in halves."""
+        for chunk in chunks:
+            if not chunk.rows:
+                yield chunk, Delivery(chunk.slice.pair, chunk.slice.after, chunk.slice.upto)
+        if sent is None:
             return
-        started = self._clock()
+        full = [chunk for chunk in chunks if chunk.rows]
         try:
-            sent = self._send(mapping, full, snapshot)
+            total = sent.result()
         except UnreachableError:
             raise
         except SupersededError:
@@ -228,16 +233,15 @@ class Engine:
             if self._connection.broken:
                 raise
             if len(full) > 1:
-                half = len(full) // 2
-                yield from self._deliver(mapping, full[:half], snapshot)
-                yield from self._deliver(mapping, full[half:], snapshot)
+                middle = len(full) // 2
+                for half in (full[:middle], full[middle:]):
+                    yield from self._finish(mapping, half, self._begin(mapping, half, sender), snapshot, sender)
                 return
             failed = full[0].slice
             extraction = Extraction(self._catalog, mapping, self._columns)
             message = describe_failure(extraction, failed, snapshot, self._destination, error)
             yield full[0], Delivery(failed.pair, failed.after, failed.after, error=message)
             return
-        seconds = self._clock() - started
         rows = sum(chunk.rows for chunk in full)
         for chunk in full:
             yield (
@@ -248,26 +252,8 @@ class Engine:
                     chunk.slice.upto,
                     upserted=chunk.live,
                     deleted=chunk.dead,
-                    bytes_sent=sent * chunk.rows // rows,
-                    seconds=seconds,
+                    bytes_sent=total.bytes * chunk.rows // rows,
+                    seconds=total.seconds,
                     complete=chunk.complete,
                 ),
             )
-
-    def _send(self, mapping: SyncMapping, chunks: Sequence[_Chunk], snapshot: Snapshot) -> int:
-        """Deliver chunks in one go and return the bytes; the source's own error comes before what it led to."""
-        slices = [chunk.slice for chunk in chunks]
-        small = [chunk.slice for chunk in chunks if chunk.rows < _LARGE_ROWS]
-        groups = [*([chunk.slice] for chunk in chunks if chunk.rows >= _LARGE_ROWS), *([small] if small else [])]
-        projection = self._destination.projection(mapping)
-        extraction = Extraction(self._catalog, mapping, self._columns)
-        statement = extraction.copy(projection, groups, self._destination.copy_format)
-        with snapshot.copy(statement) as rows:
-            blocks = _Counted(rows)
-            try:
-                self._destination.deliver(mapping, slices, iter(blocks))
-            except Exception as error:
-                if blocks.error is not None and blocks.error is not error:
-                    raise blocks.error from error
-                raise
-        return blocks.bytes

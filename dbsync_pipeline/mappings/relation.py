@@ -17,6 +17,9 @@ SCHEMA = "dbsync"
 CLICKHOUSE = "clickhouse"
 """Id of the one destination that holds every tenancy."""
 
+PENDING_CHANNEL = "dbsync_pending"
+"""Where the sequencer notifies workers that something has become pending."""
+
 SEQUENCER_SETTING = "dbsync.sequencer"
 """Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""
 

@@ -13,15 +13,19 @@ from types import TracebackType
 from typing import LiteralString, Self
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import redact
+from dbsync_pipeline.mappings.relation import PENDING_CHANNEL
 from dbsync_pipeline.mappings.spec import TenancyId
 
 _WORKER_LOCK_CLASS = 0x6462_7379  # "dbsy": workers are told apart by the second half of the advisory lock's key.
 _LONGEST_ERROR_CHARACTERS = 2_000
 
+_LISTEN = sql.SQL("listen {}").format(sql.Identifier(PENDING_CHANNEL))
+_UNLISTEN = sql.SQL("unlisten {}").format(sql.Identifier(PENDING_CHANNEL))
 _NEW_WORKER = "select pg_backend_pid(), pg_advisory_lock(%s, pg_backend_pid())"
 
 _ALIVE = """
@@ -239,7 +243,7 @@ class PendingQueue:
     """One worker's view of the pending rows of one destination.
 
     It needs a session of its own for as long as the worker lives: the session's advisory lock is what tells others
-    that the worker is alive. Behind a pooler that shares sessions, leases still end by time.
+    that the worker is alive. Behind a pooler that shares sessions, leases still end by time, and `wait` by its own.
     """
 
     def __init__(
@@ -252,6 +256,7 @@ class PendingQueue:
         row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
         assert row is not None
         self._worker: int = row[0]
+        connection.execute(_LISTEN)
 
     def __enter__(self) -> Self:
         return self
@@ -261,12 +266,15 @@ class PendingQueue:
     ) -> None:
         if not self._connection.closed:
             self.release()
+            self._connection.execute(_UNLISTEN)
             self._connection.execute("select pg_advisory_unlock(%s, %s)", [_WORKER_LOCK_CLASS, self._worker])
 
     def claim(
         self, limit: int, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
     ) -> list[PendingItem]:
         """Take the rows that have waited longest and are due; nobody else gets them until they are given back."""
+        # What was notified until now is seen by this claim; kept, it would pile up while there is work.
+        self.wait(0)
         with self._connection.cursor(row_factory=class_row(PendingItem)) as cursor:
             cursor.execute(
                 _CLAIM,
@@ -281,6 +289,10 @@ class PendingQueue:
                 },
             )
             return cursor.fetchall()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something may have become pending since the last claim, at most so long; return whether it has."""
+        return bool(list(self._connection.notifies(timeout=seconds, stop_after=1)))
 
     def complete(self, reached: dict[tuple[TenancyId, str], int], *, complete_up_to: int) -> None:
         """Record how far rows are durable in the destination and give them back.

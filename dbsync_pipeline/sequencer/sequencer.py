@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.relation import SEQUENCER_SETTING, SyncColumns
+from dbsync_pipeline.mappings.relation import PENDING_CHANNEL, SEQUENCER_SETTING, SyncColumns
 from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 
@@ -80,8 +80,11 @@ update dbsync.sequencer
 set last_sequence_id = greatest(last_sequence_id, (select last_value from dbsync.sequence_id where is_called))
 """
 
+# No part of a pass's transactions: it says only that looking is worth while.
+_WAKE_WORKERS = sql.SQL("notify {}").format(sql.Identifier(PENDING_CHANNEL))
+
 _SHORTEST_PAUSE_SECONDS = 0.02
-_LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
 
@@ -253,11 +256,17 @@ class Sequencer:
         report: Callable[[PassResult], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run passes until stopped, out of time, or idle for long; the pause between idle passes grows."""
+        """Run passes until stopped, out of time, or idle for long; the pause between idle passes grows.
+
+        A pass over what came in during a short pause costs hardly more than one over a single row. So only a pass that
+        may have left rows behind is followed by the next at once.
+        """
         started = last_work = clock()
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
             result = self.run_pass()
+            if result.numbered:
+                self._connection.execute(_WAKE_WORKERS)
             now = clock()
             report(result)
             if result.handled:
@@ -268,6 +277,6 @@ class Sequencer:
                 pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
             if now - started >= max_seconds:
                 return
-            if not result.handled or result.errors:
+            if not result.filled or result.errors:
                 # Jitter keeps two sequencers from knocking at the lock in step.
                 stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- not a secret

@@ -1,5 +1,6 @@
 """ClickHouse as a destination: what counts as delivered, which version shows, and what its tables may not become."""
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -48,6 +49,18 @@ def test_checkpoints_are_exact_integers(destination: ClickHouseDestination) -> N
     for upto in (2**53 + 1, 2**63 - 1):
         destination.record([part(pair.tenancy_id, upto)])
         assert destination.checkpoints([pair])[pair].sequence_id == upto
+
+
+def test_checkpoints_of_tenancies_whose_ids_are_any_text(pipeline: Harness, clickhouse_database_prefix: str) -> None:
+    """I5, I7: no id can be taken for another, or for two."""
+    text = pipeline.catalog.tenancy.model_copy(update={"type": "text"})
+    catalog = replace(pipeline.catalog, tenancy=text)
+    names = tables.ClickHouseNames(clickhouse_database_prefix)
+    init_clickhouse(pipeline.clickhouse, catalog, names)
+    destination = ClickHouseDestination(pipeline.clickhouse, catalog, names)
+    pairs = [Pair(tenancy, "users") for tenancy in ("a", "a\tb", "a\nb", "a\\tb", "a\\", "it's", "\\N", "")]
+    destination.record([Slice(pair, 0, 0, number, first=False) for number, pair in enumerate(pairs)])
+    assert destination.checkpoints(pairs) == {pair: Checkpoint(0, number) for number, pair in enumerate(pairs)}
 
 
 def test_checkpoints_of_any_number_of_pairs(destination: ClickHouseDestination) -> None:

@@ -2,20 +2,29 @@
 
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.engine.cycle import SyncResult
+from dbsync_pipeline.pending.queue import PendingQueue
 from dbsync_pipeline_tests.harness import Harness, init_clickhouse
 from dbsync_pipeline_tests.sequencer.test_loop import Clock
 
 
-def test_a_worker_delivers_rests_and_ends(pipeline: Harness) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return a clock that also tells how long a worker has waited for work."""
+    clock = Clock()
+    monkeypatch.setattr(PendingQueue, "wait", lambda _queue, seconds: clock.wait(seconds))
+    return clock
+
+
+def test_a_worker_delivers_rests_and_ends(pipeline: Harness, clock: Clock) -> None:
     """What arrives while it is up is delivered; ten idle seconds end it."""
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)
     pipeline.sequence()
-    clock = Clock()
     reports: list[list[SyncResult]] = []
 
     def report(results: list[SyncResult]) -> None:
@@ -32,7 +41,7 @@ def test_a_worker_delivers_rests_and_ends(pipeline: Harness) -> None:
     pipeline.assert_equal("users")
 
 
-def test_an_outage_of_clickhouse_does_not_end_a_worker(pipeline: Harness, tmp_path: Path) -> None:
+def test_an_outage_of_clickhouse_does_not_end_a_worker(pipeline: Harness, clock: Clock, tmp_path: Path) -> None:
     """D18: its pairs rest, nothing spins, and all is delivered when ClickHouse is back."""
     with EmbeddedClickHouse(tmp_path) as clickhouse:
         pipeline.configure(clickhouse_url=SecretStr(clickhouse.url))
@@ -40,7 +49,6 @@ def test_an_outage_of_clickhouse_does_not_end_a_worker(pipeline: Harness, tmp_pa
             init_clickhouse(opened, pipeline.catalog, pipeline.names)
         pipeline.app.user(pipeline.app.tenancy())
         pipeline.sequence()
-        clock = Clock()
         reports: list[list[SyncResult]] = []
 
         def report(results: list[SyncResult]) -> None:

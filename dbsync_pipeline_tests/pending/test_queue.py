@@ -1,6 +1,7 @@
 """The queue of pending pairs: who gets what, when, and what becomes of a claim."""
 
 from collections.abc import Callable, Iterator
+from threading import Event
 from uuid import UUID, uuid4
 
 import psycopg
@@ -12,6 +13,7 @@ from dbsync_pipeline.pending.queue import PendingItem, PendingQueue, RetryPolicy
 from dbsync_pipeline_tests.harness import Harness
 
 HOURS = 3_600.0
+DEADLINE_SECONDS = 30.0
 
 
 class Worker(PendingQueue):
@@ -245,3 +247,22 @@ def test_a_worker_without_the_lock_is_no_worker(pipeline: Harness, worker: Calla
             "update dbsync.pending set lease_worker = 424242, lease_until = clock_timestamp() + interval '1 hour'"
         )
         assert keys(worker().claim(5)) == [(tenancy, "users")]
+
+
+def test_a_waiting_worker_is_woken_by_the_sequencer(pipeline: Harness, worker: Callable[[], Worker]) -> None:
+    """It hears of a pass that numbered something, also when it was busy at that moment."""
+    queue = worker()
+    assert not queue.wait(0)
+    pipeline.app.user(pipeline.app.tenancy())
+    with pipeline.pipeline.sequencer() as sequencer:
+        sequencer.run(stop=Event(), max_seconds=0, idle_seconds=0, report=lambda _result: None)
+    assert queue.wait(DEADLINE_SECONDS)
+    assert not queue.wait(0)
+
+
+def test_a_pass_without_work_wakes_nobody(pipeline: Harness, worker: Callable[[], Worker]) -> None:
+    """I9: idle stays idle."""
+    queue = worker()
+    with pipeline.pipeline.sequencer() as sequencer:
+        sequencer.run(stop=Event(), max_seconds=0, idle_seconds=0, report=lambda _result: None)
+    assert not queue.wait(0)

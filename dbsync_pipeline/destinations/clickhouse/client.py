@@ -113,18 +113,6 @@ class ClickHouse:
                 fmt="TabSeparated",
             )
 
-    def insert_rows(
-        self,
-        database: str,
-        table: str,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[object]],
-        settings: dict[str, Any],
-    ) -> None:
-        """Insert a few rows of Python values."""
-        with clickhouse_errors(self._url):
-            self._client.insert(table, rows, column_names=columns, database=database, settings=settings)
-
 
 def _open(url: str, database: str | None) -> Client:
     return clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver

@@ -1,0 +1,106 @@
+"""Carries rows from a snapshot to a destination, the small deliveries of several mappings beside each other.
+
+A session of Postgres reads one COPY at a time, while a destination may take many inserts at once, each of which costs
+it mostly waiting. So what fits into one block is read and left to a thread, and the next mapping is read meanwhile;
+what is larger streams through, so that memory stays flat. All threads have ended when the context ends.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from psycopg import sql
+
+from dbsync_pipeline.destinations.base import Destination, Slice
+from dbsync_pipeline.engine.snapshot import Snapshot
+from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.mappings.spec import SyncMapping
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a delivery amounted to: bytes, and seconds from the beginning of the COPY to the acknowledgement."""
+
+    bytes: int
+    seconds: float
+
+
+class Sender:
+    """Sends the rows of one snapshot to one destination."""
+
+    def __init__(
+        self, snapshot: Snapshot, destination: Destination, pool: ThreadPoolExecutor, clock: Callable[[], float]
+    ) -> None:
+        self._snapshot = snapshot
+        self._destination = destination
+        self._pool = pool
+        self._clock = clock
+
+    def send(self, mapping: SyncMapping, slices: Sequence[Slice], statement: sql.Composed) -> Future[Sent]:
+        """Read the rows now, and return what will tell that they are durable, or why they are not.
+
+        Raises:
+            UnreachableError: the destination does not answer, as was seen at once.
+        """
+        started = self._clock()
+        sent: Future[Sent] = Future()
+        try:
+            with self._snapshot.copy(statement) as blocks:
+                first = list(islice(blocks, 2))
+                small = len(first) < 2 and self._destination.deliveries_at_once > 1  # noqa: PLR2004 -- one block or none
+                total = None if small else self._deliver(mapping, slices, chain(first, blocks), started)
+        except UnreachableError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- handed to whoever asks for the result
+            sent.set_exception(error)
+            return sent
+        # Only now has the source said that these were all rows.
+        if total is None:
+            return self._pool.submit(self._deliver, mapping, slices, iter(first), started)
+        sent.set_result(total)
+        return sent
+
+    def _deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes], started: float) -> Sent:
+        """Deliver in one go; the source's own error comes before what it led to."""
+        counted = _Counted(blocks)
+        try:
+            self._destination.deliver(mapping, slices, iter(counted))
+        except Exception as error:
+            if counted.error is not None and counted.error is not error:
+                raise counted.error from error
+            raise
+        return Sent(counted.bytes, self._clock() - started)
+
+
+@contextmanager
+def sending(
+    snapshot: Snapshot, destination: Destination, clock: Callable[[], float] = time.monotonic
+) -> Generator[Sender]:
+    """Open a sender; at the end nothing is on its way any more."""
+    with ThreadPoolExecutor(destination.deliveries_at_once, thread_name_prefix="deliver") as pool:
+        try:
+            yield Sender(snapshot, destination, pool, clock)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+class _Counted:
+    """Passes blocks on, counts their bytes, and keeps the source's error, which the destination's driver may wrap."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self.bytes = 0
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for block in self._blocks:
+                self.bytes += len(block)
+                yield block
+        except Exception as error:
+            self.error = error
+            raise
