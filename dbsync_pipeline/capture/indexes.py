@@ -1,9 +1,9 @@
 """The indexes that the pipeline needs on the application's tables.
 
-Three kinds: dirty rows alone, for the sequencer; tenancy and sequence id, for reading slices; and what a join matches
-by, where nothing of the application's serves. Their names carry a hash of their definition, so that a changed mapping
-gets a new index and leaves the old one to be dropped. All are built CONCURRENTLY; an interrupted build leaves an
-invalid index behind, which is dropped and built anew.
+Three kinds: dirty rows alone, for the sequencer; tenancy and sequence id of numbered rows, for reading slices; and what
+a join matches by, where nothing of the application's serves. Their names carry a hash of their definition, so that a
+changed mapping gets a new index and leaves the old one to be dropped. All are built CONCURRENTLY; an interrupted build
+leaves an invalid index behind, which is dropped and built anew.
 """
 
 import hashlib
@@ -78,7 +78,11 @@ def _index_definitions(
         )
     ]
     definitions += [
-        sql.SQL("({}, {})").format(sql.Identifier(tenancy), sql.Identifier(columns.sequence)) for tenancy in tenancies
+        # A new row has no number yet, and enters this one only when the sequencer gives it one.
+        sql.SQL("({}, {sequence}) where {sequence} is not null").format(
+            sql.Identifier(tenancy), sequence=sql.Identifier(columns.sequence)
+        )
+        for tenancy in tenancies
     ]
     for feed in join_feeds(catalog):
         if feed.mapping.source != table:

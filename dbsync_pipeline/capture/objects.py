@@ -34,9 +34,9 @@ create table if not exists dbsync.tenancy (
     deleted_at timestamptz
 );
 
--- A row that is gone, or left its mapping or tenancy.
+-- A row that is gone, or left its mapping or tenancy. Every index here and on `touch` is paid for by the application.
 create table if not exists dbsync.tombstone (
-    tombstone_id bigint generated always as identity primary key,
+    tombstone_id bigint generated always as identity,
     mapping_id text not null,
     tenancy_id {tenancy_type},
     identity jsonb not null,
@@ -47,7 +47,7 @@ create table if not exists dbsync.tombstone (
 -- A change of a table that feeds a mapping: `match` says which of the mapping's rows to send again, `upto` which of
 -- them have not been: those with no higher id. The sequencer sets it when it has to come back for more of them.
 create table if not exists dbsync.touch (
-    touch_id bigint generated always as identity primary key,
+    touch_id bigint generated always as identity,
     dependant_id text not null,
     match jsonb not null,
     upto bigint

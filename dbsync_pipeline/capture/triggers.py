@@ -4,13 +4,20 @@ They do what no writer can be trusted to remember: mark a changed row dirty (inv
 tombstone of a row that is gone in the transaction that removes it (I3), and touch the rows of other tables that a
 change feeds. They take no lock on any other row, so that they can neither block nor deadlock the application.
 
-* before update, per row: sets the dirty flag when a column that a mapping reads changes its stored image, and keeps
-  everyone but the sequencer from writing the sync columns.
-* after update, per row, rarely fired: the row's key, tenancy or filter changed, or a column that feeds others.
-* after insert and after delete, per statement, over transition tables; before truncate, over the table itself.
+* before insert and before update, per row: set the dirty flag, of an updated row when a column that a mapping reads
+  changes its stored image, and keep everyone but the sequencer from writing the sync columns. The latter also touches
+  what a changed row feeds, so that a change costs one call.
+* after update, per row, rarely fired: the row's key, tenancy or filter changed.
+* after insert, per statement, over the transition table; after delete, per row, since most deletions are those of a
+  foreign key, which find few rows or none, where a statement's trigger runs all the same; before truncate, over the
+  table itself.
+
+A `when` clause is read anew by every statement, which costs a microsecond for each column in it, while a function is
+compiled once a session; so what is long is compared in the function.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,13 +41,16 @@ from dbsync_pipeline.mappings.relation import (
 from dbsync_pipeline.mappings.schema import SourceTable
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
 
-_OLD_ROWS = sql.Identifier("old_rows")
 _NEW_ROWS = sql.Identifier("new_rows")
 _IDENTIFIER_BYTES = 63
-# What a key's JSON looks like must not depend on the session that writes it.
-_BODY_OPTIONS = sql.SQL(
-    f"security definer set search_path = {TRIGGER_SEARCH_PATH} set timezone = 'UTC' set bytea_output = 'hex' "
-    "set extra_float_digits = 1 set intervalstyle = 'iso_8601'"
+_OPTIONS = f"security definer set search_path = {TRIGGER_SEARCH_PATH}"
+# What a key's JSON looks like must not depend on the session that writes it. Each option costs two microseconds a call.
+_SESSION_OPTIONS = (
+    "set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601'"
+)
+_LOOKS_THE_SAME = re.compile(
+    r"(uuid|text|smallint|integer|bigint|boolean|date|numeric|character|character varying"
+    r"|timestamp without time zone)(\(.*\))?"
 )
 # TRUNCATE also removes rows that its transaction cannot see, and nothing can tell which they are.
 _NO_OLD_VIEW = sql.SQL(
@@ -82,48 +92,62 @@ class _Generator:
     def __init__(self, catalog: Catalog, table: SourceTable, sequence_column: str, dirty_column: str) -> None:
         self.catalog = catalog
         self.table = table.table
+        self.source = table
         self.columns = table.columns
-        self.sequence_column = sequence_column
-        self.dirty_column = dirty_column
+        self.sequence = sql.Identifier(sequence_column)
+        self.dirty = sql.Identifier(dirty_column)
+        self.own = (sequence_column, dirty_column)
         self.mappings = catalog.mappings_of(self.table)
         self.feeds = tuple(feed for feed in join_feeds(catalog) if feed.table == self.table)
+        self.late_feeds = tuple(feed for feed in self.feeds if self._is_generated({*feed.match, *feed.constants}))
+        self.early_feeds = tuple(feed for feed in self.feeds if feed not in self.late_feeds)
         self.is_tenancy_table = catalog.tenancy.table == self.table
 
     def triggers(self) -> tuple[Trigger, ...]:
-        found = [self._fresh(), self._mark()] if self.mappings else []
+        found = [self._fresh()] if self.mappings else []
+        if self.mappings or self.early_feeds:
+            found.append(self._mark())
         if self.feeds or self.is_tenancy_table:
             found.append(self._after_insert())
-        found += [self._after_update(), self._gone("delete"), self._gone("truncate")]
+        if self.mappings or self.late_feeds or self.is_tenancy_table:
+            found.append(self._after_update())
+        found += [self._after_delete(), self._before_truncate()]
         return tuple(found)
 
     def _fresh(self) -> Trigger:
         """A row never arrives numbered or clean, not even one restored with its old sync columns."""
         body = sql.SQL("new.{sequence} := null; new.{dirty} := true; return new;").format(
-            sequence=sql.Identifier(self.sequence_column), dirty=sql.Identifier(self.dirty_column)
+            sequence=self.sequence, dirty=self.dirty
         )
         when = sql.SQL("new.{sequence} is not null or new.{dirty} is not true").format(
-            sequence=sql.Identifier(self.sequence_column), dirty=sql.Identifier(self.dirty_column)
+            sequence=self.sequence, dirty=self.dirty
         )
         return self._trigger("fresh", "before insert", "row", body, when=when, definer=False)
 
     def _mark(self) -> Trigger:
-        read = self._stored(frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings)))
-        own = (self.sequence_column, self.dirty_column)
-        body = sql.SQL(
-            "new.{sequence} := old.{sequence}; "
-            "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false) or {changed}; return new;"
-        ).format(
-            sequence=sql.Identifier(self.sequence_column),
-            dirty=sql.Identifier(self.dirty_column),
-            changed=_changed(read),
-        )
-        when = sql.SQL("current_setting({setting}, true) is distinct from 'on' and {changed}").format(
-            setting=sql.Literal(SEQUENCER_SETTING), changed=_changed((*read, *own))
-        )
-        return self._trigger("mark", "before update", "row", body, when=when, definer=False)
+        statements: list[sql.Composable] = []
+        if self.mappings:
+            read = self._stored(frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings)))
+            statements.append(
+                sql.SQL(
+                    "if {changed} then new.{sequence} := old.{sequence}; new.{dirty} := true; "
+                    "elsif {rewritten} and coalesce(pg_catalog.current_setting({setting}, true), '') "
+                    "operator(pg_catalog.<>) 'on' then new.{sequence} := old.{sequence}; "
+                    "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if;"
+                ).format(
+                    changed=_changed(read),
+                    rewritten=_changed(self.own),
+                    setting=sql.Literal(SEQUENCER_SETTING),
+                    sequence=self.sequence,
+                    dirty=self.dirty,
+                )
+            )
+        statements += self._touch_changed(self.early_feeds)
+        body = sql.SQL("{} return new;").format(joined(statements, " "))
+        return self._trigger("mark", "before update", "row", body, definer=bool(self.early_feeds))
 
     def _after_insert(self) -> Trigger:
-        statements = [_touch(feed, _NEW_ROWS) for feed in self.feeds]
+        statements: list[sql.Composable] = [self._touch(_NEW_ROWS)] if self.feeds else []
         if self.is_tenancy_table:
             statements += [
                 self._register(sql.SQL("{} as source").format(_NEW_ROWS)),
@@ -148,10 +172,9 @@ class _Generator:
             deciding |= expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset()
             watched |= deciding
             statements.append(_if_changed(self._stored(deciding), self._entomb_left(mapping)))
-        for feed in self.feeds:
+        for feed in self.late_feeds:
             watched |= feed.watched
-            both = sql.SQL("(select old.* union all select new.*)")
-            statements.append(_if_changed(self._stored(feed.watched), _touch(feed, both)))
+        statements += self._touch_changed(self.late_feeds)
         if self.is_tenancy_table:
             deciding = {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
             watched |= deciding
@@ -159,19 +182,55 @@ class _Generator:
         when = _changed(self._stored(watched))
         return self._trigger("update", "after update", "row", _block(statements), when=when)
 
-    def _gone(self, event: str) -> Trigger:
-        rows = _OLD_ROWS if event == "delete" else table_name(self.table)
-        statements: list[sql.Composable] = [_entomb(mapping, rows) for mapping in self.mappings]
-        statements += [_touch(feed, rows) for feed in self.feeds]
+    def _after_delete(self) -> Trigger:
+        statements: list[sql.Composable] = [_entomb(mapping, sql.SQL("(select old.*)")) for mapping in self.mappings]
+        statements += [_touch_row(feeds, "old") for feeds in _alike(self.feeds)]
+        if self.is_tenancy_table:
+            statements += [self._unregister("old"), *self._touch_tenancy("old")]
+        return self._trigger("delete", "after delete", "row", _block(statements))
+
+    def _before_truncate(self) -> Trigger:
+        rows = table_name(self.table)
+        statements: list[sql.Composable] = [_NO_OLD_VIEW, *(_entomb(mapping, rows) for mapping in self.mappings)]
+        if self.feeds:
+            statements.append(self._touch(rows))
         if self.is_tenancy_table:
             leaving = joined([self._unregister("gone"), *self._touch_tenancy("gone")], " ")
             statements.append(
                 sql.SQL("for gone in select * from {rows} loop {leaving} end loop;").format(rows=rows, leaving=leaving)
             )
-        if event == "truncate":
-            return self._trigger(event, "before truncate", "statement", _block([_NO_OLD_VIEW, *statements]))
-        return self._trigger(
-            event, "after delete", "statement", _block(statements), tables=sql.SQL("referencing old table as old_rows")
+        return self._trigger("truncate", "before truncate", "statement", _block(statements))
+
+    def _touch_changed(self, feeds: Sequence[Feed]) -> list[sql.Composable]:
+        """Touch what an updated row feeds, and what it fed before."""
+        return [
+            _if_changed(
+                self._stored(alike[0].watched),
+                _if_changed(self._stored({*alike[0].match, *alike[0].constants}), _touch_row(alike, "old")),
+                _touch_row(alike, "new"),
+            )
+            for alike in _alike(feeds)
+        ]
+
+    def _touch(self, rows: sql.Composable) -> sql.Composed:
+        """Touch what any number of rows feed, in one statement."""
+        return sql.SQL("insert into {touch} (dependant_id, match) {values};").format(
+            touch=ours("touch"),
+            values=joined(
+                (
+                    sql.SQL("select {distinct} {dependant}, {match} from {rows} as source where {feeding}").format(
+                        distinct=sql.SQL(
+                            "" if self.source.identifies(frozenset({*feed.match, *feed.constants})) else "distinct"
+                        ),
+                        dependant=sql.Literal(feed.dependant_id),
+                        match=feed.match_object(),
+                        rows=rows,
+                        feeding=feed.feeding(),
+                    )
+                    for feed in self.feeds
+                ),
+                " union all ",
+            ),
         )
 
     def _entomb_left(self, mapping: SyncMapping) -> sql.Composed:
@@ -233,6 +292,23 @@ class _Generator:
             stored |= set(self.columns[name].generated_from) or {name}
         return tuple(sorted(stored))
 
+    def _is_generated(self, names: set[str]) -> bool:
+        return any(self.columns[name].generated_from for name in names)
+
+    def _options(self) -> sql.SQL:
+        written = {name for mapping in self.mappings for name in mapping.identity}
+        compared = {name for feed in self.feeds for name in feed.constants}
+        for feed in self.feeds:
+            written |= set(feed.match)
+        if self.is_tenancy_table:
+            written |= {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
+        plain = (
+            all(_LOOKS_THE_SAME.fullmatch(self.columns[name].type) for name in written)
+            and not any(self.columns[name].type.endswith("with time zone") for name in compared)
+            and not any(mapping.filter for mapping in self.mappings)
+        )
+        return sql.SQL(_OPTIONS if plain else f"{_OPTIONS} {_SESSION_OPTIONS}")
+
     def _trigger(
         self,
         event: str,
@@ -251,7 +327,7 @@ class _Generator:
             "create or replace function {name}() returns trigger language plpgsql {options} as {body}"
         ).format(
             name=function_name,
-            options=_BODY_OPTIONS if definer else sql.SQL(""),
+            options=self._options() if definer else sql.SQL(""),
             body=sql.Literal(sql.SQL("declare gone record; fresh record; begin {} end").format(body).as_string(None)),
         )
         trigger = sql.SQL(
@@ -318,14 +394,22 @@ def _entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:
     )
 
 
-def _touch(feed: Feed, rows: sql.Composable) -> sql.Composed:
-    return sql.SQL(
-        "insert into {touch} (dependant_id, match) "
-        "select distinct {dependant}, {match} from {rows} as source where {feeds};"
-    ).format(
+def _alike(feeds: Sequence[Feed]) -> list[list[Feed]]:
+    """Put feeds together that make the same touches of a row on the same occasions."""
+    found: dict[object, list[Feed]] = {}
+    for feed in feeds:
+        found.setdefault((*feed.match, *feed.constants.items(), feed.watched), []).append(feed)
+    return list(found.values())
+
+
+def _touch_row(feeds: Sequence[Feed], record: str) -> sql.Composed:
+    """Touch what one row feeds, by feeds that are alike."""
+    insert = sql.SQL("insert into {touch} (dependant_id, match) values {values};").format(
         touch=ours("touch"),
-        dependant=sql.Literal(feed.dependant_id),
-        match=feed.match_object,
-        rows=rows,
-        feeds=feed.feeds,
+        values=joined(
+            sql.SQL("({}, {})").format(sql.Literal(feed.dependant_id), feed.match_object(record)) for feed in feeds
+        ),
     )
+    if not feeds[0].constants:
+        return insert
+    return sql.SQL("if {} then {} end if;").format(feeds[0].feeding(record), insert)

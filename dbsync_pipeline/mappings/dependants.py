@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.relation import SCHEMA, column, expression, joined, ours
-from dbsync_pipeline.mappings.spec import SyncMapping, Table
+from dbsync_pipeline.mappings.relation import SCHEMA, column, columns_object, expression, joined, ours
+from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
 
 PLACEMENT = Table(schema_name=SCHEMA, name="placement")
 """Where rows of mappings with a placement were last delivered to."""
@@ -38,21 +38,21 @@ class Feed:
     constants: dict[str, str] = field(default_factory=dict[str, str])
     watched: frozenset[str] = frozenset()
 
-    @property
-    def feeds(self) -> sql.Composable:
-        """The condition that a row `source` of `table` feeds anything."""
+    def feeding(self, alias: str = SOURCE) -> sql.Composable:
+        """Return the condition that a row `alias` of `table` feeds anything."""
         if not self.constants:
             return sql.SQL("true")
         return joined(
-            (sql.SQL("{} = {}").format(column(name), sql.Literal(value)) for name, value in self.constants.items()),
+            (
+                sql.SQL("{} = {}").format(column(name, alias), sql.Literal(value))
+                for name, value in self.constants.items()
+            ),
             " and ",
         )
 
-    @property
-    def match_object(self) -> sql.Composed:
-        """The jsonb of a touch, over the alias `source` of a row of `table`."""
-        pairs = (sql.SQL("{}, {}").format(sql.Literal(name), column(name)) for name in self.match)
-        return sql.SQL("jsonb_build_object({})").format(joined(pairs))
+    def match_object(self, alias: str = SOURCE) -> sql.Composed:
+        """Return the jsonb of a touch, over a row `alias` of `table`."""
+        return columns_object(self.match, alias)
 
     def condition(self, alias: str) -> sql.Composed:
         """Return the condition that `source` is fed by the row `alias` of `table`."""

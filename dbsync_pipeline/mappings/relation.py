@@ -84,10 +84,15 @@ def turns_by(mappings: Sequence[SyncMapping]) -> str:
     return next(owners, mappings[0].identity[0])
 
 
-def identity_object(mapping: SyncMapping) -> sql.Composed:
-    """Return the jsonb that tombstones and placements identify a row by: column name -> value."""
-    pairs = (sql.SQL("{}, {}").format(sql.Literal(name), column(name)) for name in mapping.identity)
+def columns_object(names: Iterable[str], alias: str = SOURCE) -> sql.Composed:
+    """Return a jsonb of some columns of a row: column name -> value."""
+    pairs = (sql.SQL("{}, {}").format(sql.Literal(name), column(name, alias)) for name in names)
     return sql.SQL("jsonb_build_object({})").format(joined(pairs))
+
+
+def identity_object(mapping: SyncMapping, alias: str = SOURCE) -> sql.Composed:
+    """Return the jsonb that tombstones and placements identify a row by."""
+    return columns_object(mapping.identity, alias)
 
 
 def rebuilt_row(table: Table, document: sql.Composable, alias: str) -> sql.Composed:

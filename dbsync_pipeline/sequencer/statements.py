@@ -184,18 +184,25 @@ def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
             "and living.place not in (select place from locked)))"
         ),
     ]
-    parts += _number_placed(mapping) if mapping.has_placement else [_number_owned()]
+    parts += _number_placed(mapping) if mapping.has_placement else [_number_owned(mapping)]
     return sql.SQL(
         "with {parts} select array_agg(place::text), null, null, null, 0 from locked union all "
         "select null, {mapping}, tenancy_id, max(sequence_id), count(*) from done group by tenancy_id"
     ).format(parts=joined(parts), mapping=sql.Literal(mapping.mapping_id))
 
 
-def _number_owned() -> sql.Composed:
+def _same_tombstone(mapping: SyncMapping, other: str) -> sql.Composed:
+    """Find an unnumbered tombstone the way its only index does."""
+    return sql.SQL("t.mapping_id = {} and t.sequence_id is null and t.tombstone_id = {}.tombstone_id").format(
+        sql.Literal(mapping.mapping_id), sql.Identifier(other)
+    )
+
+
+def _number_owned(mapping: SyncMapping) -> sql.Composed:
     return sql.SQL(
         "done as (update {tombstone} as t set sequence_id = {next} from ready "
-        "where t.tombstone_id = ready.tombstone_id returning t.tenancy_id, t.sequence_id)"
-    ).format(tombstone=ours("tombstone"), next=_NEXT_ID)
+        "where {same} returning t.tenancy_id, t.sequence_id)"
+    ).format(tombstone=ours("tombstone"), next=_NEXT_ID, same=_same_tombstone(mapping, "ready"))
 
 
 def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
@@ -205,21 +212,23 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
         "placement": ours("placement"),
         "mapping": sql.Literal(mapping.mapping_id),
         "next": _NEXT_ID,
+        "same_ready": _same_tombstone(mapping, "ready"),
+        "same_placed": _same_tombstone(mapping, "placed"),
     }
     return [
         sql.SQL(
             "placed as materialized (select ready.tombstone_id, coalesce(t.tenancy_id, p.tenancy_id) as tenancy_id "
-            "from ready join {tombstone} as t using (tombstone_id) "
+            "from ready join {tombstone} as t on {same_ready} "
             "left join {placement} as p on p.mapping_id = {mapping} and p.identity = ready.identity)"
         ).format(**names),
         sql.SQL(
             "numbered as (update {tombstone} as t set sequence_id = {next}, tenancy_id = placed.tenancy_id from placed "
-            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is not null "
+            "where {same_placed} and placed.tenancy_id is not null "
             "returning t.tenancy_id, t.sequence_id)"
         ).format(**names),
         sql.SQL(
             "forgotten as (delete from {tombstone} as t using placed "
-            "where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null "
+            "where {same_placed} and placed.tenancy_id is null "
             "returning t.tenancy_id, t.sequence_id)"
         ).format(**names),
         sql.SQL("done as ({})").format(sql.SQL("select * from numbered union all select * from forgotten")),
@@ -244,11 +253,12 @@ def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
         "fed as materialized (select batch.touch_id, found.place from batch cross join lateral ("
         "select source.ctid as place from {rows} where {filter} and {sequence} <= batch.upto limit {limit}) as found "
         "limit {limit}), {locked}, "
-        "done as (delete from {touch} as t using batch where t.touch_id = batch.touch_id "
+        "done as (delete from {touch} as t using batch where t.dependant_id = {feed} and t.touch_id = batch.touch_id "
         "and (select count(*) from fed) < {limit} and not exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)) "
         "returning t.touch_id), "
-        "begun as (update {touch} as t set upto = batch.upto from batch where t.touch_id = batch.touch_id "
+        "begun as (update {touch} as t set upto = batch.upto from batch "
+        "where t.dependant_id = {feed} and t.touch_id = batch.touch_id "
         "and t.upto is null and ((select count(*) from fed) = {limit} or exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)))) "
         "select (select array_agg(place::text) from locked), (select count(*) from done)"

@@ -10,26 +10,34 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ContactCh
   when (new."sequenceId" is not null or new."shouldUpdateSequenceId" is not true)
   execute function "dbsync"."fresh_ContactChannel"();
 
-create or replace function "dbsync"."mark_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
+create or replace function "dbsync"."mark_ContactChannel"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin new."sequenceId" := old."sequenceId";
-new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
+begin if (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record) then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := true;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
+if (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record) then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
+end if;
+if "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+end if;
 return new;
 end';
 
 create or replace trigger "zz_dbsync_mark" before update on "public"."ContactChannel" 
-  for each row
-  when (current_setting('dbsync.sequencer', true) is distinct
-  from 'on' and (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  for each row 
   execute function "dbsync"."mark_ContactChannel"();
 
 create or replace function "dbsync"."insert_ContactChannel"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
-insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE''
+  union all select  ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
 return null;
@@ -41,7 +49,7 @@ create or replace trigger "dbsync_insert" after insert on "public"."ContactChann
   execute function "dbsync"."insert_ContactChannel"();
 
 create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
@@ -49,55 +57,40 @@ begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record oper
   from (select new.*) as source
   where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id" and "source"."projectUserId" = "old"."projectUserId");
 end if;
-if (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record) then insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
-  from (select old.*
-  union all select new.*) as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
-end if;
-if (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record) then insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
-  from (select old.*
-  union all select new.*) as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
-end if;
 return null;
 end';
 
 create or replace trigger "dbsync_update" after update on "public"."ContactChannel" 
-  for each row when ((row("old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record))
+  for each row when ((row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record))
   execute function "dbsync"."update_ContactChannel"();
 
 create or replace function "dbsync"."delete_ContactChannel"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
-  from "old_rows" as source
+  from (select old.*) as source
   where true;
-insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
-  from "old_rows" as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
-insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
-  from "old_rows" as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."ContactChannel"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."ContactChannel" 
+  for each row 
   execute function "dbsync"."delete_ContactChannel"();
 
 create or replace function "dbsync"."truncate_ContactChannel"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from "public"."ContactChannel" as source
   where true;
-insert into "dbsync"."touch" (dependant_id, match) select distinct ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "public"."ContactChannel" as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
-insert into "dbsync"."touch" (dependant_id, match) select distinct ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE''
+  union all select  ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "public"."ContactChannel" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
 return null;

@@ -12,19 +12,20 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."EmailOutb
 
 create or replace function "dbsync"."mark_EmailOutbox"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-begin new."sequenceId" := old."sequenceId";
-new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."bouncedAt", "old"."canHaveDeliveryInfo", "old"."clickedAt", "old"."createdAt", "old"."createdWith", "old"."deliveredAt", "old"."deliveryDelayedAt", "old"."emailDraftId", "old"."emailProgrammaticCallTemplateId", "old"."finishedRenderingAt", "old"."finishedSendingAt", "old"."id", "old"."isHighPriority", "old"."isPaused", "old"."isQueued", "old"."markedAsSpamAt", "old"."openedAt", "old"."renderErrorExternalMessage", "old"."renderedIsTransactional", "old"."renderedNotificationCategoryId", "old"."renderedSubject", "old"."scheduledAt", "old"."sendRetries", "old"."sendServerErrorExternalMessage", "old"."skippedDetails", "old"."skippedReason", "old"."startedRenderingAt", "old"."startedSendingAt", "old"."tenancyId", "old"."themeId", "old"."unsubscribedAt", "old"."updatedAt")::record operator(pg_catalog.*<>) row("new"."bouncedAt", "new"."canHaveDeliveryInfo", "new"."clickedAt", "new"."createdAt", "new"."createdWith", "new"."deliveredAt", "new"."deliveryDelayedAt", "new"."emailDraftId", "new"."emailProgrammaticCallTemplateId", "new"."finishedRenderingAt", "new"."finishedSendingAt", "new"."id", "new"."isHighPriority", "new"."isPaused", "new"."isQueued", "new"."markedAsSpamAt", "new"."openedAt", "new"."renderErrorExternalMessage", "new"."renderedIsTransactional", "new"."renderedNotificationCategoryId", "new"."renderedSubject", "new"."scheduledAt", "new"."sendRetries", "new"."sendServerErrorExternalMessage", "new"."skippedDetails", "new"."skippedReason", "new"."startedRenderingAt", "new"."startedSendingAt", "new"."tenancyId", "new"."themeId", "new"."unsubscribedAt", "new"."updatedAt")::record);
+begin if (row("old"."bouncedAt", "old"."canHaveDeliveryInfo", "old"."clickedAt", "old"."createdAt", "old"."createdWith", "old"."deliveredAt", "old"."deliveryDelayedAt", "old"."emailDraftId", "old"."emailProgrammaticCallTemplateId", "old"."finishedRenderingAt", "old"."finishedSendingAt", "old"."id", "old"."isHighPriority", "old"."isPaused", "old"."isQueued", "old"."markedAsSpamAt", "old"."openedAt", "old"."renderErrorExternalMessage", "old"."renderedIsTransactional", "old"."renderedNotificationCategoryId", "old"."renderedSubject", "old"."scheduledAt", "old"."sendRetries", "old"."sendServerErrorExternalMessage", "old"."skippedDetails", "old"."skippedReason", "old"."startedRenderingAt", "old"."startedSendingAt", "old"."tenancyId", "old"."themeId", "old"."unsubscribedAt", "old"."updatedAt")::record operator(pg_catalog.*<>) row("new"."bouncedAt", "new"."canHaveDeliveryInfo", "new"."clickedAt", "new"."createdAt", "new"."createdWith", "new"."deliveredAt", "new"."deliveryDelayedAt", "new"."emailDraftId", "new"."emailProgrammaticCallTemplateId", "new"."finishedRenderingAt", "new"."finishedSendingAt", "new"."id", "new"."isHighPriority", "new"."isPaused", "new"."isQueued", "new"."markedAsSpamAt", "new"."openedAt", "new"."renderErrorExternalMessage", "new"."renderedIsTransactional", "new"."renderedNotificationCategoryId", "new"."renderedSubject", "new"."scheduledAt", "new"."sendRetries", "new"."sendServerErrorExternalMessage", "new"."skippedDetails", "new"."skippedReason", "new"."startedRenderingAt", "new"."startedSendingAt", "new"."tenancyId", "new"."themeId", "new"."unsubscribedAt", "new"."updatedAt")::record) then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := true;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 return new;
 end';
 
 create or replace trigger "zz_dbsync_mark" before update on "public"."EmailOutbox" 
-  for each row
-  when (current_setting('dbsync.sequencer', true) is distinct
-  from 'on' and (row("old"."bouncedAt", "old"."canHaveDeliveryInfo", "old"."clickedAt", "old"."createdAt", "old"."createdWith", "old"."deliveredAt", "old"."deliveryDelayedAt", "old"."emailDraftId", "old"."emailProgrammaticCallTemplateId", "old"."finishedRenderingAt", "old"."finishedSendingAt", "old"."id", "old"."isHighPriority", "old"."isPaused", "old"."isQueued", "old"."markedAsSpamAt", "old"."openedAt", "old"."renderErrorExternalMessage", "old"."renderedIsTransactional", "old"."renderedNotificationCategoryId", "old"."renderedSubject", "old"."scheduledAt", "old"."sendRetries", "old"."sendServerErrorExternalMessage", "old"."skippedDetails", "old"."skippedReason", "old"."startedRenderingAt", "old"."startedSendingAt", "old"."tenancyId", "old"."themeId", "old"."unsubscribedAt", "old"."updatedAt", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."bouncedAt", "new"."canHaveDeliveryInfo", "new"."clickedAt", "new"."createdAt", "new"."createdWith", "new"."deliveredAt", "new"."deliveryDelayedAt", "new"."emailDraftId", "new"."emailProgrammaticCallTemplateId", "new"."finishedRenderingAt", "new"."finishedSendingAt", "new"."id", "new"."isHighPriority", "new"."isPaused", "new"."isQueued", "new"."markedAsSpamAt", "new"."openedAt", "new"."renderErrorExternalMessage", "new"."renderedIsTransactional", "new"."renderedNotificationCategoryId", "new"."renderedSubject", "new"."scheduledAt", "new"."sendRetries", "new"."sendServerErrorExternalMessage", "new"."skippedDetails", "new"."skippedReason", "new"."startedRenderingAt", "new"."startedSendingAt", "new"."tenancyId", "new"."themeId", "new"."unsubscribedAt", "new"."updatedAt", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  for each row 
   execute function "dbsync"."mark_EmailOutbox"();
 
 create or replace function "dbsync"."update_EmailOutbox"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if (row("old"."id", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''email_outboxes'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
   from (select old.*) as source
@@ -40,21 +41,20 @@ create or replace trigger "dbsync_update" after update on "public"."EmailOutbox"
   execute function "dbsync"."update_EmailOutbox"();
 
 create or replace function "dbsync"."delete_EmailOutbox"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''email_outboxes'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
-  from "old_rows" as source
+  from (select old.*) as source
   where true;
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."EmailOutbox"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."EmailOutbox" 
+  for each row 
   execute function "dbsync"."delete_EmailOutbox"();
 
 create or replace function "dbsync"."truncate_EmailOutbox"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;

@@ -12,15 +12,16 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ProjectUs
 
 create or replace function "dbsync"."mark_ProjectUserOAuthAccount"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-begin new."sequenceId" := old."sequenceId";
-new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record);
+begin if (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record) then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := true;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 return new;
 end';
 
 create or replace trigger "zz_dbsync_mark" before update on "public"."ProjectUserOAuthAccount" 
-  for each row
-  when (current_setting('dbsync.sequencer', true) is distinct
-  from 'on' and (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  for each row 
   execute function "dbsync"."mark_ProjectUserOAuthAccount"();
 
 create or replace function "dbsync"."update_ProjectUserOAuthAccount"() returns trigger language plpgsql
@@ -43,14 +44,13 @@ create or replace function "dbsync"."delete_ProjectUserOAuthAccount"() returns t
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''connected_accounts'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
-  from "old_rows" as source
+  from (select old.*) as source
   where (source."projectUserId" is not null);
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."ProjectUserOAuthAccount"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."ProjectUserOAuthAccount" 
+  for each row 
   execute function "dbsync"."delete_ProjectUserOAuthAccount"();
 
 create or replace function "dbsync"."truncate_ProjectUserOAuthAccount"() returns trigger language plpgsql

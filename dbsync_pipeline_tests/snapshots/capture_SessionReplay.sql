@@ -12,19 +12,20 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."SessionRe
 
 create or replace function "dbsync"."mark_SessionReplay"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-begin new."sequenceId" := old."sequenceId";
-new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."createdAt", "old"."id", "old"."lastEventAt", "old"."projectUserId", "old"."refreshTokenId", "old"."startedAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."lastEventAt", "new"."projectUserId", "new"."refreshTokenId", "new"."startedAt", "new"."tenancyId")::record);
+begin if (row("old"."createdAt", "old"."id", "old"."lastEventAt", "old"."projectUserId", "old"."refreshTokenId", "old"."startedAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."lastEventAt", "new"."projectUserId", "new"."refreshTokenId", "new"."startedAt", "new"."tenancyId")::record) then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := true;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 return new;
 end';
 
 create or replace trigger "zz_dbsync_mark" before update on "public"."SessionReplay" 
-  for each row
-  when (current_setting('dbsync.sequencer', true) is distinct
-  from 'on' and (row("old"."createdAt", "old"."id", "old"."lastEventAt", "old"."projectUserId", "old"."refreshTokenId", "old"."startedAt", "old"."tenancyId", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."lastEventAt", "new"."projectUserId", "new"."refreshTokenId", "new"."startedAt", "new"."tenancyId", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  for each row 
   execute function "dbsync"."mark_SessionReplay"();
 
 create or replace function "dbsync"."update_SessionReplay"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if (row("old"."id", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''session_replays'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
   from (select old.*) as source
@@ -40,21 +41,20 @@ create or replace trigger "dbsync_update" after update on "public"."SessionRepla
   execute function "dbsync"."update_SessionReplay"();
 
 create or replace function "dbsync"."delete_SessionReplay"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''session_replays'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
-  from "old_rows" as source
+  from (select old.*) as source
   where true;
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."SessionReplay"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."SessionReplay" 
+  for each row 
   execute function "dbsync"."delete_SessionReplay"();
 
 create or replace function "dbsync"."truncate_SessionReplay"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;

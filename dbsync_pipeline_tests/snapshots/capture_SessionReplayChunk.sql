@@ -1,5 +1,19 @@
+create or replace function "dbsync"."mark_SessionReplayChunk"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+fresh record;
+begin if (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record) then if (row("old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."sessionReplayId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
+end if;
+insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''sessionReplayId'', "new"."sessionReplayId"));
+end if;
+return new;
+end';
+
+create or replace trigger "zz_dbsync_mark" before update on "public"."SessionReplayChunk" 
+  for each row 
+  execute function "dbsync"."mark_SessionReplayChunk"();
+
 create or replace function "dbsync"."insert_SessionReplayChunk"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."touch" (dependant_id, match) select distinct ''session_replays.chunks'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''sessionReplayId'', "source"."sessionReplayId")
   from "new_rows" as source
@@ -12,37 +26,19 @@ create or replace trigger "dbsync_insert" after insert on "public"."SessionRepla
   for each statement 
   execute function "dbsync"."insert_SessionReplayChunk"();
 
-create or replace function "dbsync"."update_SessionReplayChunk"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
-fresh record;
-begin if (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) select distinct ''session_replays.chunks'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''sessionReplayId'', "source"."sessionReplayId")
-  from (select old.*
-  union all select new.*) as source
-  where true;
-end if;
-return null;
-end';
-
-create or replace trigger "dbsync_update" after update on "public"."SessionReplayChunk" 
-  for each row when ((row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record))
-  execute function "dbsync"."update_SessionReplayChunk"();
-
 create or replace function "dbsync"."delete_SessionReplayChunk"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin insert into "dbsync"."touch" (dependant_id, match) select distinct ''session_replays.chunks'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''sessionReplayId'', "source"."sessionReplayId")
-  from "old_rows" as source
-  where true;
+begin insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."SessionReplayChunk"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."SessionReplayChunk" 
+  for each row 
   execute function "dbsync"."delete_SessionReplayChunk"();
 
 create or replace function "dbsync"."truncate_SessionReplayChunk"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;

@@ -12,19 +12,20 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."TeamMembe
 
 create or replace function "dbsync"."mark_TeamMember"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-begin new."sequenceId" := old."sequenceId";
-new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
+begin if (row("old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record) then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := true;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 return new;
 end';
 
 create or replace trigger "zz_dbsync_mark" before update on "public"."TeamMember" 
-  for each row
-  when (current_setting('dbsync.sequencer', true) is distinct
-  from 'on' and (row("old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."projectUserId", "old"."teamId", "old"."tenancyId", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."projectUserId", "new"."teamId", "new"."tenancyId", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  for each row 
   execute function "dbsync"."mark_TeamMember"();
 
 create or replace function "dbsync"."update_TeamMember"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if (row("old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."teamId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_member_profiles'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
@@ -40,21 +41,20 @@ create or replace trigger "dbsync_update" after update on "public"."TeamMember"
   execute function "dbsync"."update_TeamMember"();
 
 create or replace function "dbsync"."delete_TeamMember"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_member_profiles'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId")
-  from "old_rows" as source
+  from (select old.*) as source
   where true;
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."TeamMember"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."TeamMember" 
+  for each row 
   execute function "dbsync"."delete_TeamMember"();
 
 create or replace function "dbsync"."truncate_TeamMember"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;

@@ -1,5 +1,5 @@
 create or replace function "dbsync"."insert_Tenancy"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tenancy" as known (tenancy_id, columns) select "source"."id", jsonb_build_object(''project_id'', "source"."projectId", ''branch_id'', "source"."branchId")
   from "new_rows" as source
@@ -27,7 +27,7 @@ create or replace trigger "dbsync_insert" after insert on "public"."Tenancy"
   execute function "dbsync"."insert_Tenancy"();
 
 create or replace function "dbsync"."update_Tenancy"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if (row("old"."branchId", "old"."id", "old"."projectId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId")::record) then if (row("old"."id")::record operator(pg_catalog.*<>) row("new"."id")::record) then update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
@@ -68,34 +68,31 @@ create or replace trigger "dbsync_update" after update on "public"."Tenancy"
   execute function "dbsync"."update_Tenancy"();
 
 create or replace function "dbsync"."delete_Tenancy"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin for gone in select *
-  from "old_rows" loop update "dbsync"."tenancy" set deleted_at = clock_timestamp()
-  where tenancy_id = "gone"."id";
-insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-end loop;
+begin update "dbsync"."tenancy" set deleted_at = clock_timestamp()
+  where tenancy_id = "old"."id";
+insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."Tenancy"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."Tenancy" 
+  for each row 
   execute function "dbsync"."delete_Tenancy"();
 
 create or replace function "dbsync"."truncate_Tenancy"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;

@@ -12,15 +12,16 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."Verificat
 
 create or replace function "dbsync"."mark_VerificationCode"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-begin new."sequenceId" := old."sequenceId";
-new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false) or (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record);
+begin if (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record) then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := true;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 return new;
 end';
 
 create or replace trigger "zz_dbsync_mark" before update on "public"."VerificationCode" 
-  for each row
-  when (current_setting('dbsync.sequencer', true) is distinct
-  from 'on' and (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt", "old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt", "new"."sequenceId", "new"."shouldUpdateSequenceId")::record))
+  for each row 
   execute function "dbsync"."mark_VerificationCode"();
 
 create or replace function "dbsync"."update_VerificationCode"() returns trigger language plpgsql
@@ -43,14 +44,13 @@ create or replace function "dbsync"."delete_VerificationCode"() returns trigger 
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
-  from "old_rows" as source
+  from (select old.*) as source
   where (source."type" = ''TEAM_INVITATION'');
 return null;
 end';
 
-create or replace trigger "dbsync_delete" after delete on "public"."VerificationCode"
-  referencing old table as old_rows
-  for each statement 
+create or replace trigger "dbsync_delete" after delete on "public"."VerificationCode" 
+  for each row 
   execute function "dbsync"."delete_VerificationCode"();
 
 create or replace function "dbsync"."truncate_VerificationCode"() returns trigger language plpgsql

@@ -22,7 +22,7 @@ with batch as materialized (select tombstone_id, identity
   where living.tombstone_id = batch.tombstone_id and living.place not in (select place
   from locked))), done as (update "dbsync"."tombstone" as t set sequence_id = nextval('dbsync.sequence_id')
   from ready
-  where t.tombstone_id = ready.tombstone_id
+  where t.mapping_id = 'users' and t.sequence_id is null and t.tombstone_id = "ready".tombstone_id
   returning t.tenancy_id, t.sequence_id) select array_agg(place::text), null, null, null, 0
   from locked
   union all select null, 'users', tenancy_id, max(sequence_id), count(*)
@@ -44,14 +44,14 @@ with mark as materialized (select last_value as id
   from "fed"))
   for no key update skip locked), done as (delete
   from "dbsync"."touch" as t using batch
-  where t.touch_id = batch.touch_id and (select count(*)
+  where t.dependant_id = 'users.email' and t.touch_id = batch.touch_id and (select count(*)
   from fed) < 5000 and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
-  where t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
+  where t.dependant_id = 'users.email' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
   from fed) = 5000 or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
@@ -75,14 +75,14 @@ with mark as materialized (select last_value as id
   from "fed"))
   for no key update skip locked), done as (delete
   from "dbsync"."touch" as t using batch
-  where t.touch_id = batch.touch_id and (select count(*)
+  where t.dependant_id = 'users.@tenancy' and t.touch_id = batch.touch_id and (select count(*)
   from fed) < 5000 and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
-  where t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
+  where t.dependant_id = 'users.@tenancy' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
   from fed) = 5000 or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place

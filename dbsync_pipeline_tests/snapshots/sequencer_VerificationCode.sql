@@ -22,13 +22,13 @@ with batch as materialized (select tombstone_id, identity
   where living.tombstone_id = batch.tombstone_id and living.place not in (select place
   from locked))), placed as materialized (select ready.tombstone_id, coalesce(t.tenancy_id, p.tenancy_id) as tenancy_id
   from ready
-  join "dbsync"."tombstone" as t using (tombstone_id)
+  join "dbsync"."tombstone" as t on t.mapping_id = 'team_invitations' and t.sequence_id is null and t.tombstone_id = "ready".tombstone_id
   left join "dbsync"."placement" as p on p.mapping_id = 'team_invitations' and p.identity = ready.identity), numbered as (update "dbsync"."tombstone" as t set sequence_id = nextval('dbsync.sequence_id'), tenancy_id = placed.tenancy_id
   from placed
-  where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is not null
+  where t.mapping_id = 'team_invitations' and t.sequence_id is null and t.tombstone_id = "placed".tombstone_id and placed.tenancy_id is not null
   returning t.tenancy_id, t.sequence_id), forgotten as (delete
   from "dbsync"."tombstone" as t using placed
-  where t.tombstone_id = placed.tombstone_id and placed.tenancy_id is null
+  where t.mapping_id = 'team_invitations' and t.sequence_id is null and t.tombstone_id = "placed".tombstone_id and placed.tenancy_id is null
   returning t.tenancy_id, t.sequence_id), done as (select *
   from numbered
   union all select *
@@ -55,14 +55,14 @@ with mark as materialized (select last_value as id
   from "fed"))
   for no key update skip locked), done as (delete
   from "dbsync"."touch" as t using batch
-  where t.touch_id = batch.touch_id and (select count(*)
+  where t.dependant_id = 'team_invitations.team' and t.touch_id = batch.touch_id and (select count(*)
   from fed) < 5000 and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
-  where t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
+  where t.dependant_id = 'team_invitations.team' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
   from fed) = 5000 or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
@@ -88,14 +88,14 @@ with mark as materialized (select last_value as id
   from "fed"))
   for no key update skip locked), done as (delete
   from "dbsync"."touch" as t using batch
-  where t.touch_id = batch.touch_id and (select count(*)
+  where t.dependant_id = 'team_invitations.@tenancy' and t.touch_id = batch.touch_id and (select count(*)
   from fed) < 5000 and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
-  where t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
+  where t.dependant_id = 'team_invitations.@tenancy' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
   from fed) = 5000 or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
