@@ -24,7 +24,7 @@ from dbsync_pipeline.destinations.configured import (
 )
 from dbsync_pipeline.destinations.postgres.address import look_up, shown
 from dbsync_pipeline.destinations.postgres.inspection import Inspection
-from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.errors import DbsyncError, UnreachableError
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.pending.standing import DestinationStanding, standings_of
 from dbsync_pipeline.pipeline import Pipeline
@@ -105,15 +105,19 @@ def check_destination(destination_id: _Id) -> None:
         waiting = standings_of(source, destination_id)
     place = shown(database.connection)
     console.print(f"{destination_id} is {_state(database)}, at {place}.", markup=False, soft_wrap=True)
-    for error in dict.fromkeys(entry.last_error for entry in waiting.values() if entry.last_error):
-        console.print(error, style="red", markup=False, soft_wrap=True)
-    found = None
+    found = failure = None
     try:
         found = pipeline.inspect_external(database)
         console.print(f"{found}.", markup=False, soft_wrap=True)
-    finally:
-        # Also where nobody answers: what is known here says since when.
-        console.print(_check_table(pipeline, database, found, waiting))
+    except DbsyncError as error:
+        failure = error
+    # Also where nobody answers: what is known here says since when.
+    console.print(_check_table(pipeline, database, found, waiting))
+    for message in dict.fromkeys(entry.last_error for entry in waiting.values()):
+        if message and message != str(failure):
+            console.print(message, style="red", markup=False, soft_wrap=True)
+    if failure is not None:
+        raise failure
 
 
 @destination_commands.command("enable")
