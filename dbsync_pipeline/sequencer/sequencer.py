@@ -160,17 +160,18 @@ class Sequencer:
         return None if found is None else bool(found.tables or found.destinations)
 
     def run_pass(self) -> PassResult:
-        """Announce new destinations, and visit every table that has something waiting, once."""
+        """Visit every table that has something waiting, once, and announce new destinations."""
         result = PassResult()
         found = self._look()
         if found is None:
             result.paused = True
             return result
-        if found.destinations:
-            self._announce(result)
         for table in found.tables:
             if not result.locked_out:
                 self._visit(table, result)
+        # Last, so that a destination gets its tables even before its tenancy has a row.
+        if found.destinations and not result.locked_out:
+            self._announce(result)
         return result
 
     def _look(self) -> _Waiting | None:
@@ -265,7 +266,7 @@ class Sequencer:
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
             result = self.run_pass()
-            if result.numbered:
+            if result.handled:
                 self._connection.execute(_WAKE_WORKERS)
             now = clock()
             report(result)
