@@ -1,11 +1,12 @@
 """How fast one tenancy's users reach its owner's Postgres, beside sling, dlt, and a statement per row.
 
 Every row is numbered already; source and target are databases of one server, with commits that survive a crash. All
-sides read the mapping's columns with its joins: ours by its own queries, the rivals from a view of the same, whose documents are text for their sake. Ours is a
-worker from its first connection to its last checkpoint, into a table with a primary key. The rivals make their tables
-themselves and count from their first connection to their end; neither interpreters nor imports count on any side, but
-sling's process does, which has neither. A statement per row is the naive way: rows read by one cursor, each written by
-a prepared INSERT .. ON CONFLICT that commits by itself, into the same table as ours; a part of the rows shows its rate.
+sides read the mapping's columns with its joins: ours by its own queries, the rivals from a view of the same, in which
+documents are text for their sake. Ours is a worker from its first connection to its last checkpoint, into a table with
+a primary key. The rivals make their tables themselves and count from their first connection to their end. Neither
+interpreters nor imports count on any side; sling, a native program, has neither. A statement per row is the naive way:
+rows read by one cursor, each written by a prepared INSERT .. ON CONFLICT that commits by itself, into the same table as
+ours; a part of the rows shows its rate.
 """
 
 import time

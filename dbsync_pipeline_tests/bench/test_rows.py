@@ -28,6 +28,7 @@ _ROWS = {
         "capture_overhead_bulk_insert",
     ],
     "commit_to_clickhouse": ["commit_to_clickhouse_p50", "commit_to_clickhouse_p95", "commit_to_clickhouse_p99"],
+    "commit_to_postgres": ["commit_to_postgres_p50", "commit_to_postgres_p95", "commit_to_postgres_p99"],
     "idle": [
         "idle_sequencer_statements",
         "idle_sequencer_tick",
