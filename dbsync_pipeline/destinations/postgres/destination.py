@@ -204,10 +204,12 @@ class PostgresDestination(Destination):
                 for block in blocks:
                     copy.write(block)
                     session.progress()
-            strangers = cursor.execute(statements.strangers, [owner]).fetchone()
-            if strangers != (0,) or any(entry.pair.tenancy_id != owner for entry in slices):
+            contents = cursor.execute(statements.contents, [owner]).fetchone()
+            assert contents is not None
+            strangers, tombstones = contents
+            if strangers or any(entry.pair.tenancy_id != owner for entry in slices):
                 raise DbsyncError(f"rows of other tenancies than {owner} were about to reach its external database")
-            for statement in (statements.remove, statements.write, statements.clear):
+            for statement in (statements.remove, statements.write) if tombstones else (statements.write,):
                 session.progress()
                 cursor.execute(statement)
         session.progress()

@@ -25,12 +25,12 @@ class MergeStatements:
 
     @property
     def make_stage(self) -> sql.Composed:
-        """Make the table that batches arrive in, for as long as the session; it takes tombstones, too."""
+        """Make the table that batches arrive in, one a transaction, in this session; it takes tombstones, too."""
         definitions = [
             sql.SQL("{} {}").format(sql.Identifier(entry.name), sql.SQL(entry.type))  # pyright: ignore[reportArgumentType] -- from the type table
             for entry in self._columns
         ]
-        return sql.SQL("create temporary table {} ({}, {} boolean)").format(
+        return sql.SQL("create temporary table {} ({}, {} boolean) on commit delete rows").format(
             self._stage, joined(definitions), sql.Identifier(DELETED)
         )
 
@@ -43,11 +43,11 @@ class MergeStatements:
         )
 
     @property
-    def strangers(self) -> sql.Composed:
-        """Count rows of any other tenancy than the one given."""
-        return sql.SQL("select count(*) from {} where {} is distinct from %s").format(
-            self._stage, sql.Identifier(TENANCY)
-        )
+    def contents(self) -> sql.Composed:
+        """Count rows of any other tenancy than the one given, and tombstones."""
+        return sql.SQL(
+            "select count(*) filter (where {} is distinct from %s), count(*) filter (where {}) from {}"
+        ).format(sql.Identifier(TENANCY), sql.Identifier(DELETED), self._stage)
 
     @property
     def remove(self) -> sql.Composed:
@@ -85,8 +85,3 @@ class MergeStatements:
             there=column(SEQUENCE, _TARGET),
             new=column(SEQUENCE, "excluded"),
         )
-
-    @property
-    def clear(self) -> sql.Composed:
-        """Empty the stage for the next batch."""
-        return sql.SQL("truncate {}").format(self._stage)
