@@ -67,9 +67,9 @@ def _loaded(bench: Bench, tenancies: int) -> tuple[Pipeline, dict[UUID, str]]:
     install_source(pipeline)
     names: dict[UUID, str] = {}
     with pipeline.source("bench") as connection:
-        # Ids are random, and so are the sizes of tenancies in their order.
+        # Ids are random, and so are the sizes of tenancies in their order; one tenancy has no users.
         chosen = connection.execute(
-            'select "id" from "Tenancy" order by "id" limit %s', [tenancies // _TENANCIES_PER_DATABASE]
+            'select distinct "tenancyId" from "ProjectUser" order by 1 limit %s', [tenancies // _TENANCIES_PER_DATABASE]
         )
         for number, (tenancy_id,) in enumerate(chosen.fetchall()):
             names[tenancy_id] = f"{_DATABASE}_{number}"
