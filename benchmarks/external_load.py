@@ -30,7 +30,7 @@ from dbsync_pipeline.demo.schema import create_schema
 from dbsync_pipeline.destinations.base import ProjectedColumn
 from dbsync_pipeline.destinations.configured import databases_of
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
-from dbsync_pipeline.destinations.postgres.tables import DELETED, SEQUENCE
+from dbsync_pipeline.destinations.postgres.tables import SEQUENCE
 from dbsync_pipeline.engine.cycle import Selection, SyncResult
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import PassResult
@@ -231,7 +231,6 @@ def _readable(pipeline: Pipeline) -> list[ProjectedColumn]:
     return [
         replace(entry, live=f"({entry.live})::text") if entry.name in documents else entry
         for entry in destination.projection(mapping)
-        if entry.name != DELETED
     ]
 
 

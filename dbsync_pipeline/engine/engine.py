@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import psycopg
 
-from dbsync_pipeline.destinations.base import Destination, Pair, Slice, SupersededError
+from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
@@ -213,6 +213,9 @@ class Engine:
             raise
         except SupersededError:
             # Whoever was faster speaks for all of them; what is left waits for another turn.
+            return
+        except ResendError:
+            yield from self._deliver(mapping, full, snapshot)
             return
         except NotInstalledError as error:
             yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
