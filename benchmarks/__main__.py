@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import capture_overhead, first_load, idle, latency, sequencer
+from benchmarks import capture_overhead, external_latency, external_load, first_load, idle, latency, sequencer
 from benchmarks.bench import Bench
 from benchmarks.report import RESULTS, document_of, table_of
 from benchmarks.row import Row
@@ -16,9 +16,12 @@ from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "first_load_clickhouse": first_load.run,
+    "first_load_postgres": external_load.first_load,
+    "incremental_postgres": external_load.incremental,
     "sequencer": sequencer.run,
     "capture_overhead": capture_overhead.run,
     "commit_to_clickhouse": latency.run,
+    "commit_to_postgres": external_latency.run,
     "idle": idle.run,
 }
 

@@ -65,6 +65,8 @@ class Bench:
                 source_url=SecretStr(source_url),
                 clickhouse_url=SecretStr(self.clickhouse_url),
                 clickhouse_database=clickhouse_database,
+                # Everything here is on loopback.
+                external_private_addresses=True,
             )
         )
 

@@ -7,7 +7,7 @@ of how far it came.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from threading import Event
@@ -20,6 +20,7 @@ from benchmarks.worker import in_new_process, peak_memory
 from dbsync_pipeline import source
 from dbsync_pipeline.demo.generator import DemoSize, generate
 from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.destinations.base import ProjectedColumn
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.cycle import Selection, SyncResult
 from dbsync_pipeline.engine.snapshot import take_snapshot
@@ -130,25 +131,25 @@ def _pipe(pipeline: Pipeline) -> _Load:
     names = pipeline.clickhouse_names
     with pipeline.source("bench") as connection, pipeline.clickhouse() as clickhouse:
         destination = ClickHouseDestination(clickhouse, pipeline.catalog, names)
-        columns = [column.name for column in destination.projection(mapping)]
+        projection = destination.projection(mapping)
+        everything = sql.SQL("copy ({}) to stdout (format text)").format(live_rows(pipeline, mapping, projection))
         started = time.perf_counter()
-        with (
-            take_snapshot(connection) as snapshot,
-            snapshot.copy(_everything(pipeline, mapping, destination)) as blocks,
-        ):
-            clickhouse.insert_stream(names.table(mapping), columns, blocks, {})
+        with take_snapshot(connection) as snapshot, snapshot.copy(everything) as blocks:
+            clickhouse.insert_stream(names.table(mapping), [entry.name for entry in projection], blocks, {})
         seconds = time.perf_counter() - started
     return _Load(_arrived(pipeline), seconds, peak_memory())
 
 
-def _everything(pipeline: Pipeline, mapping: SyncMapping, destination: ClickHouseDestination) -> sql.Composed:
+def live_rows(pipeline: Pipeline, mapping: SyncMapping, projection: Sequence[ProjectedColumn]) -> sql.Composed:
+    """Return one query for all rows of a mapping that exist, in all tenancies, with the mapping's joins."""
     return sql.SQL(
-        "copy (select {values} from {source} as source "
+        "select {values} from {source} as source "
         "join {tenancies} as tenancy on tenancy.tenancy_id = {owner} "
-        "cross join lateral (select {sequence} as sequence_id) as row_number {joins} where {filter}) "
-        "to stdout (format text)"
+        "cross join lateral (select {sequence} as sequence_id) as row_number {joins} where {filter}"
     ).format(
-        values=joined(expression(entry.live) for entry in destination.projection(mapping)),
+        values=joined(
+            sql.SQL("{} as {}").format(expression(entry.live), sql.Identifier(entry.name)) for entry in projection
+        ),
         source=table_name(mapping.source),
         tenancies=ours("tenancy"),
         owner=tenancy_value(mapping),

@@ -72,6 +72,10 @@ class SupersededError(Exception):
     """Another worker has delivered what this one was about to; there is nothing left for it to do."""
 
 
+class ResendError(Exception):
+    """Nothing was written: the destination needs the same rows again, at once, to write them in another way."""
+
+
 class Destination(ABC):
     """A place that holds copies, seen by one worker."""
 
@@ -114,6 +118,7 @@ class Destination(ABC):
             RefusedForNowError: the table cannot be written now.
             BadRowError: it refuses a value.
             SupersededError: another worker moved the checkpoint that the slices start from; nothing was written.
+            ResendError: it needs the rows again; once for the same slices.
         """
 
     @abstractmethod

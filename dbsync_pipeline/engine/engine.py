@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import psycopg
 
-from dbsync_pipeline.destinations.base import Destination, Pair, Slice, SupersededError
+from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
@@ -222,6 +222,9 @@ class Engine:
             total = sent.result()
         except UnreachableError:
             raise
+        except ResendError:
+            yield from self._finish(mapping, full, self._begin(mapping, full, sender), snapshot, sender)
+            return
         except SupersededError:
             # Whoever was faster speaks for all of them; what is left waits for another turn.
             return

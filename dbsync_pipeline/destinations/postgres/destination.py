@@ -18,13 +18,14 @@ from dbsync_pipeline.destinations.base import (
     Destination,
     Pair,
     ProjectedColumn,
+    ResendError,
     Slice,
     SupersededError,
 )
 from dbsync_pipeline.destinations.configured import ExternalDatabase
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import MergeStatements
-from dbsync_pipeline.destinations.postgres.tables import DELETED, SEQUENCE, TENANCY, ExternalTables
+from dbsync_pipeline.destinations.postgres.tables import SEQUENCE, TENANCY, ExternalTables
 from dbsync_pipeline.errors import (
     BadRowError,
     DbsyncError,
@@ -34,7 +35,7 @@ from dbsync_pipeline.errors import (
     UnreachableError,
 )
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class PostgresDestination(Destination):
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
         self._staged: set[str] = set()
+        self._filling: set[Pair] = set()
         self._found: dict[Pair, _Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
 
@@ -89,6 +91,7 @@ class PostgresDestination(Destination):
             self._session.close()
         self._session = None
         self._staged.clear()
+        self._filling.clear()
         self._unready.clear()
 
     @property
@@ -115,8 +118,7 @@ class PostgresDestination(Destination):
                 )
                 for entry in mapping.columns_for("postgres")
             ),
-            ProjectedColumn(SEQUENCE, SEQUENCE_ID, SEQUENCE_ID),
-            ProjectedColumn(DELETED, "false", "true"),
+            ProjectedColumn(SEQUENCE, SEQUENCE_ID, f"-{SEQUENCE_ID}"),
         )
 
     def checkpoints(self, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
@@ -194,6 +196,7 @@ class PostgresDestination(Destination):
 
         Raises:
             SupersededError: another worker moved a checkpoint meanwhile.
+            ResendError: a first load has to go on by the stage.
         """
         if mapping.mapping_id in self._unready:
             raise self._unready[mapping.mapping_id]
@@ -203,7 +206,10 @@ class PostgresDestination(Destination):
                 self._stage(session, mapping)
                 with session.turn() as connection, connection.transaction():
                     self._move(connection, slices)
-                    self._merge(session, mapping, slices, blocks)
+                    if self._fills(connection, mapping, slices):
+                        self._fill(session, mapping, blocks)
+                    else:
+                        self._merge(session, mapping, slices, blocks)
         except (NotInstalledError, IncompatibleTargetError) as error:
             # Its table is looked at again when it is next asked for; the others are none the worse.
             self._unready[mapping.mapping_id] = error
@@ -267,25 +273,59 @@ class PostgresDestination(Destination):
                 connection.execute(MergeStatements(self._tables, mapping).make_stage)
             self._staged.add(mapping.mapping_id)
 
-    def _merge(
-        self, session: ExternalSession, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
-    ) -> None:
-        connection = session.connection
-        assert self._configuration is not None
-        owner = self._configuration.tenancy_id
+    def _fills(self, connection: psycopg.Connection, mapping: SyncMapping, slices: Sequence[Slice]) -> bool:
+        """Tell whether this is part of a first load that found the table empty."""
+        if all(entry.first for entry in slices):
+            empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone()
+            if empty == (True,):
+                self._filling |= {entry.pair for entry in slices}
+        return all(entry.pair in self._filling for entry in slices)
+
+    def _fill(self, session: ExternalSession, mapping: SyncMapping, blocks: Iterator[bytes]) -> None:
+        """Write rows that are new straight into the table; at any doubt take it back, and use the stage from then on.
+
+        A row that changed since an earlier batch, a tombstone, and a row of another tenancy are such doubts. The
+        table's own constraints find the first two; for the last it is looked through (I7).
+        """
         statements = MergeStatements(self._tables, mapping)
-        with connection.cursor() as cursor:
+        try:
+            self._copy(session, statements.fill, blocks)
+            shared = session.connection.execute(statements.is_shared, {"owner": self._owner}).fetchone()
+        except psycopg.IntegrityError as error:
+            self._filling.clear()
+            raise ResendError from error
+        if shared != (False,):
+            self._filling.clear()
+            raise ResendError
+
+    @property
+    def _owner(self) -> TenancyId:
+        assert self._configuration is not None
+        return self._configuration.tenancy_id
+
+    @staticmethod
+    def _copy(session: ExternalSession, statement: sql.Composed, blocks: Iterator[bytes]) -> None:
+        with session.connection.cursor() as cursor:
             # How long a batch takes to send is the network's business; that it moves at all is watched from here.
             cursor.execute("set local statement_timeout = 0")
-            with cursor.copy(statements.copy) as copy:
+            with cursor.copy(statement) as copy:
                 for block in session.patiently(blocks):
                     copy.write(block)
             cursor.execute("select set_config('statement_timeout', %s, true)", [session.statement_timeout])
-            contents = cursor.execute(statements.contents, [owner]).fetchone()
+
+    def _merge(
+        self, session: ExternalSession, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
+    ) -> None:
+        statements = MergeStatements(self._tables, mapping)
+        self._copy(session, statements.copy, blocks)
+        with session.connection.cursor() as cursor:
+            contents = cursor.execute(statements.contents, [self._owner]).fetchone()
             assert contents is not None
             strangers, tombstones = contents
-            if strangers or any(entry.pair.tenancy_id != owner for entry in slices):
-                raise DbsyncError(f"rows of other tenancies than {owner} were about to reach its external database")
+            if strangers or any(entry.pair.tenancy_id != self._owner for entry in slices):
+                raise DbsyncError(
+                    f"rows of other tenancies than {self._owner} were about to reach its external database"
+                )
             for statement in (statements.remove, statements.write) if tombstones else (statements.write,):
                 session.progress()
                 cursor.execute(statement)

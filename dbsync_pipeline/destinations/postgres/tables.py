@@ -21,7 +21,6 @@ from dbsync_pipeline.mappings.types import data_type
 
 TENANCY = "tenancy_id"
 SEQUENCE = "sync_sequence_id"
-DELETED = "sync_is_deleted"
 
 _CHECKPOINT = "sync_checkpoint"
 _INSTALLED = "sync_installed"
@@ -247,10 +246,12 @@ class ExternalTables:
             )
 
     def _create(self, mapping: SyncMapping) -> sql.Composed:
-        return sql.SQL("create table {} ({}, primary key ({}))").format(
+        # A batch written straight into the table must fail at a tombstone, whose sequence id is negative.
+        return sql.SQL("create table {} ({}, primary key ({}), check ({} >= 0))").format(
             self.table(mapping),
             joined(column.definition for column in self.columns(mapping)),
             joined(sql.Identifier(name) for name in self.key(mapping)),
+            sql.Identifier(SEQUENCE),
         )
 
     def _describe(self, connection: psycopg.Connection, mapping: SyncMapping) -> None:

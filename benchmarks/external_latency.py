@@ -1,0 +1,94 @@
+"""How long a commit takes to become visible in the database of its tenancy's owner, while the application writes.
+
+A tenth of the tenancies have a database, each its own on the one server; the same threads serve them as in a sync run.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from multiprocessing.synchronize import Event as ProcessEvent
+from threading import Event
+from typing import cast
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.bench import Bench, install_source, settle
+from benchmarks.live import expect_all_delivered, measure, number_all
+from benchmarks.row import Row
+from dbsync_pipeline import source
+from dbsync_pipeline.demo.generator import DemoSize, generate
+from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.pipeline import Pipeline
+
+_TENANCIES = 200
+_USERS = 20_000
+_TENANCIES_PER_DATABASE = 10
+_FOREVER = float("inf")
+_DATABASE = "bench_external_latency"
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    """Measure for a while, after everything loaded first has arrived."""
+    tenancies = bench.scaled(_TENANCIES, at_least=2 * _TENANCIES_PER_DATABASE)
+    bench.say(f"commit to Postgres: {tenancies} tenancies")
+    pipeline, names = _loaded(bench, tenancies)
+    table = pipeline.external_tables.table(pipeline.catalog.mapping("users"))
+    question = sql.SQL("select from {} where tenancy_id = %s and id = %s").format(table)
+    with ExitStack() as stack:
+        copies = {
+            tenancy_id: stack.enter_context(psycopg.connect(bench.postgres.url(name), autocommit=True))
+            for tenancy_id, name in names.items()
+        }
+
+        def looks(tenancy_id: UUID, user_id: UUID) -> bool:
+            return bool(copies[tenancy_id].execute(question, [tenancy_id, user_id]).rowcount)
+
+        yield from measure(
+            "commit_to_postgres",
+            bench=bench,
+            pipeline=pipeline,
+            worker=_deliver,
+            looks=looks,
+            tenancies=list(copies),
+            contains=f"{tenancies} tenancies, of which the {len(names)} that are probed have a database",
+            targets={},
+        )
+    bench.drop(_DATABASE, *names.values())
+
+
+def _loaded(bench: Bench, tenancies: int) -> tuple[Pipeline, dict[UUID, str]]:
+    """Return a pipeline at rest, everything numbered and delivered, and the name of each tenancy's database."""
+    url = bench.database(_DATABASE)
+    with source.session(url) as connection:
+        create_schema(connection)
+        generate(connection, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
+    pipeline = bench.pipeline(url)
+    install_source(pipeline)
+    names: dict[UUID, str] = {}
+    with pipeline.source("bench") as connection:
+        # Ids are random, and so are the sizes of tenancies in their order; one tenancy has no users.
+        chosen = connection.execute(
+            'select distinct "tenancyId" from "ProjectUser" order by 1 limit %s', [tenancies // _TENANCIES_PER_DATABASE]
+        )
+        for number, (tenancy_id,) in enumerate(chosen.fetchall()):
+            names[tenancy_id] = f"{_DATABASE}_{number}"
+            connection.execute(
+                "insert into dbsync.destination (tenancy_id, name, connection) values (%s, 'bench', %s)",
+                [tenancy_id, bench.database(names[tenancy_id])],
+            )
+        number_all(pipeline)
+        dispatcher = pipeline.external_dispatcher(connection, expect_all_delivered)
+        dispatcher.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, note=_expect_nothing)
+    settle(url)
+    return pipeline, names
+
+
+def _deliver(pipeline: Pipeline, stop: ProcessEvent) -> None:
+    with pipeline.source("sync") as connection:
+        dispatcher = pipeline.external_dispatcher(connection, expect_all_delivered)
+        dispatcher.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, note=_expect_nothing)
+
+
+def _expect_nothing(line: str) -> None:
+    raise AssertionError(f"a database could not be served: {line}")

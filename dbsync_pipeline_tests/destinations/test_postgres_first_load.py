@@ -1,0 +1,89 @@
+"""First loads of external databases: straight into an empty table, for as long as everything that comes is new."""
+
+from uuid import UUID
+
+import pytest
+from psycopg import sql
+
+from dbsync_pipeline.destinations.postgres.statements import MergeStatements
+from dbsync_pipeline.engine.cycle import SyncCycle
+from dbsync_pipeline_tests.harness import External, Harness
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list of the mappings that are written by way of the stage from now on, once for every batch."""
+    used: list[str] = []
+    original = MergeStatements.write
+
+    def write(self: MergeStatements) -> sql.Composed:
+        used.append(self._target.as_string(None))
+        assert original.fget is not None
+        return original.fget(self)
+
+    monkeypatch.setattr(MergeStatements, "write", property(write))
+    return used
+
+
+def names(external: External) -> dict[UUID, str]:
+    return {row["id"]: row["display_name"] for row in external.view("users")}
+
+
+def finish(worker: SyncCycle) -> None:
+    while results := worker.run_once():
+        assert [entry.delivery.error for entry in results if entry.delivery.error] == []
+
+
+def test_a_first_load_in_several_batches_needs_no_stage(pipeline: Harness, staged: list[str]) -> None:
+    pipeline.configure(chunk_rows=2)
+    tenancy = pipeline.app.tenancy()
+    users = {pipeline.app.user(tenancy) for _ in range(7)}
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+
+    pipeline.drain()
+
+    assert names(external).keys() == users
+    assert staged == []
+
+
+def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, staged: list[str]) -> None:
+    pipeline.configure(chunk_rows=2)
+    app = pipeline.app
+    tenancy = app.tenancy()
+    users = [app.user(tenancy) for _ in range(6)]
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+        changed, gone, *_ = names(external)
+        app.update("ProjectUser", {"projectUserId": changed}, displayName="changed")
+        app.delete("ProjectUser", projectUserId=gone)
+        brief = app.user(tenancy)
+        pipeline.sequence()
+        app.delete("ProjectUser", projectUserId=brief)
+        pipeline.sequence()
+        finish(worker)
+
+    assert names(external).keys() == set(users) - {gone}
+    assert names(external)[changed] == "changed"
+    assert staged
+
+
+def test_two_first_loads_into_one_database(pipeline: Harness) -> None:
+    pipeline.configure(chunk_rows=2)
+    app = pipeline.app
+    one, other = app.tenancy(), app.tenancy()
+    users = {app.user(tenancy) for tenancy in (one, other) for _ in range(5)}
+    mine = pipeline.configure_external(one, mappings=["users"])
+    theirs = pipeline.configure_external(other, url=mine.url, mappings=["users"])
+    pipeline.sequence()
+    with (
+        pipeline.external_worker(mine.destination_id) as first,
+        pipeline.external_worker(theirs.destination_id) as second,
+    ):
+        first.run_once()
+        second.run_once()
+        finish(first)
+        finish(second)
+
+    assert names(mine).keys() == users
