@@ -97,6 +97,24 @@ def _failed(mapping: SyncMapping, slices: Sequence[Slice], error: Exception) -> 
     return [Delivery(entry.pair, entry.after, entry.after, complete=False, error=message) for entry in slices]
 
 
+def _arrived(chunks: Sequence[_Chunk], sent: Sent) -> Iterator[tuple[_Chunk, Delivery]]:
+    rows = sum(chunk.rows for chunk in chunks)
+    for chunk in chunks:
+        yield (
+            chunk,
+            Delivery(
+                chunk.slice.pair,
+                chunk.slice.after,
+                chunk.slice.upto,
+                upserted=chunk.live,
+                deleted=chunk.dead,
+                bytes_sent=sent.bytes * chunk.rows // rows,
+                seconds=sent.seconds,
+                complete=chunk.complete,
+            ),
+        )
+
+
 class Engine:
     """Delivers to one destination; owns neither the source session nor the destination."""
 
@@ -245,18 +263,4 @@ class Engine:
             message = describe_failure(extraction, failed, snapshot, self._destination, error)
             yield full[0], Delivery(failed.pair, failed.after, failed.after, error=message)
             return
-        rows = sum(chunk.rows for chunk in full)
-        for chunk in full:
-            yield (
-                chunk,
-                Delivery(
-                    chunk.slice.pair,
-                    chunk.slice.after,
-                    chunk.slice.upto,
-                    upserted=chunk.live,
-                    deleted=chunk.dead,
-                    bytes_sent=total.bytes * chunk.rows // rows,
-                    seconds=total.seconds,
-                    complete=chunk.complete,
-                ),
-            )
+        yield from _arrived(full, total)

@@ -279,7 +279,7 @@ class PostgresDestination(Destination):
             empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone()
             if empty == (True,):
                 self._filling |= {entry.pair for entry in slices}
-        return all(entry.pair in self._filling for entry in slices)
+        return bool(slices) and self._filling.issuperset(entry.pair for entry in slices)
 
     def _fill(self, session: ExternalSession, mapping: SyncMapping, blocks: Iterator[bytes]) -> None:
         """Write rows that are new straight into the table; at any doubt take it back, and use the stage from then on.
