@@ -143,3 +143,40 @@ def test_a_key_looks_the_same_whoever_writes_it(pipeline: Harness, tmp_path: Pat
         "t": "2024-07-01T10:00:00+00:00",
         "d": "P1DT2H3M4S",
     }
+
+
+def test_a_join_by_a_generated_column_feeds_all_the_same(pipeline: Harness, tmp_path: Path) -> None:
+    """Its value is computed after every before trigger has run, and is NULL there."""
+    pipeline.admin.execute(
+        'create table "Label" ("tenancyId" uuid not null, "name" text not null, '
+        '"slug" text not null generated always as (lower("name")) stored, "color" text, unique ("tenancyId", "slug"))'
+    )
+    pipeline.admin.execute(
+        'create table "Thing" ("tenancyId" uuid, "id" uuid, "slug" text not null, primary key ("tenancyId", "id"))'
+    )
+    create = {
+        "mapping": "things",
+        "description": "Things with the color of their label.",
+        "source": "Thing",
+        "tenancy": {"column": "tenancyId"},
+        "key": ["id"],
+        "joins": [{"alias": "label", "table": "Label", "on": {"tenancyId": "tenancyId", "slug": "slug"}}],
+        "columns": [
+            {"name": "id", "source": "id", "type": "uuid"},
+            {"name": "color", "value": 'label."color"', "type": "text", "nullable": True},
+        ],
+    }
+    (tmp_path / "things.yaml").write_text(yaml.safe_dump(create))
+    (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
+    pipeline.configure(mappings=f"builtin,{tmp_path}")
+    init_source(pipeline.pipeline, pipeline.admin)
+
+    def touched(change: str) -> set[str]:
+        pipeline.admin.execute("delete from dbsync.touch")
+        pipeline.admin.execute(change)
+        return {slug for (slug,) in pipeline.rows("select match ->> 'slug' from dbsync.touch")}
+
+    assert touched("insert into \"Label\" values (gen_random_uuid(), 'Red', default, '#f00')") == {"red"}
+    assert touched('update "Label" set "color" = \'#e00\'') == {"red"}
+    assert touched('update "Label" set "name" = \'Blue\'') == {"red", "blue"}
+    assert touched('delete from "Label"') == {"blue"}
