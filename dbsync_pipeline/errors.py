@@ -48,6 +48,12 @@ class ConnectionStringError(DbsyncError):
     exit_code = 2
 
 
+class DestinationError(DbsyncError):
+    """There is no such destination, or there cannot be."""
+
+    exit_code = 2
+
+
 class MappingError(DbsyncError):
     """A mapping file is wrong, or does not fit the source schema."""
 

@@ -4,7 +4,7 @@ The command line and the Dagster layer open their workers here, so that both run
 """
 
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from threading import Event
@@ -16,9 +16,10 @@ from dbsync_pipeline.destinations.base import Destination
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
-from dbsync_pipeline.destinations.configured import read_database
+from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
+from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
 from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeLimits
 from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
@@ -146,15 +147,35 @@ class Pipeline:
             UnreachableError: nobody answers there, or the login is refused.
         """
         settings = self.settings
-        policy = Policy(
+        limits = TimeLimits(
+            settings.external_connect_seconds, settings.external_statement_seconds, settings.external_lock_seconds
+        )
+        return ExternalSession(look_up(connection, self.external_policy), limits)
+
+    @property
+    def external_policy(self) -> Policy:
+        """What connection strings of external databases may ask for."""
+        settings = self.settings
+        return Policy(
             private_addresses=settings.external_private_addresses,
             require_tls=settings.external_require_tls,
             secrets=settings.external_secrets,
         )
-        limits = TimeLimits(
-            settings.external_connect_seconds, settings.external_statement_seconds, settings.external_lock_seconds
-        )
-        return ExternalSession(look_up(connection, policy), limits)
+
+    def inspect_external(self, database: ExternalDatabase, *, prepare: bool = False) -> Inspection:
+        """Connect to an external database and look at it; with `prepare`, make what is missing there first.
+
+        Raises:
+            ConnectionStringError: its connection string cannot be read, or asks for what is not allowed.
+            UnreachableError: nobody answers there, or the login is refused.
+            DbsyncError: what is ours cannot be made there.
+        """
+        mappings = [entry for entry in self.catalog.mappings if database.receives(entry.mapping_id)]
+        with closing(self.external_session(database.connection)) as session:
+            if prepare:
+                with session.turn() as connection:
+                    self.external_tables.ensure(connection, mappings, session.place)
+            return inspect(session, self.external_tables, database.tenancy_id, mappings)
 
     def external_dispatcher(self, connection: psycopg.Connection, report: Report) -> Dispatcher:
         """Return what serves every external database that has something due."""

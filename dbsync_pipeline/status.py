@@ -1,76 +1,171 @@
-"""How far behind each mapping is, from cheap queries on the source.
+"""How far behind each copy is, from cheap queries on the source.
 
 Waiting for the sequencer and waiting for delivery are told apart, because their causes are. Counts are of rows, by the
-mapping's own filter, not of distances between sequence ids.
+mapping's own filter, not of distances between sequence ids. External databases are summed up by mapping, since there
+may be ten thousand of them; those that fail are listed by themselves, up to a bound.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns, column, joined, row_filter, table_name
-from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.mappings.relation import SyncColumns, column, joined, row_filter, table_name
+from dbsync_pipeline.mappings.spec import DestinationKind, SyncMapping
+
+MOST_FAILING_LISTED = 20
 
 _LONGEST_COUNT = 100_000
 
 
 @dataclass(frozen=True)
 class MappingStatus:
-    """One mapping in one destination.
+    """One mapping in one kind of destination.
 
     Attributes:
-        waiting_for_sequencer: rows, tombstones and touches without a sequence id.
-        waiting_for_delivery: numbered rows and tombstones that the destination does not have yet; counting stops at
-            100,000 a tenancy.
-        pending_tenancies: tenancies with something to deliver.
+        kind: `clickhouse`, or `postgres` for all external databases that receive the mapping, together.
+        destinations: how many those are; 1 for ClickHouse.
+        waiting_for_sequencer: rows, tombstones and touches without a sequence id, whatever they are for.
+        waiting_for_delivery: numbered rows and tombstones that a destination does not have yet, summed up over the
+            destinations; counting stops at 100,000 of each a tenancy.
+        pending: tenancies with something to deliver; of external databases, how many of these.
         lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none.
-        failing_tenancies: those whose last attempt failed.
+        failing: those pending ones whose last attempt failed.
         last_error: one of their errors.
-        paused_tenancies: those that wait although something is to be delivered.
+        paused: those that wait although something is to be delivered.
     """
 
     mapping_id: str
-    destination_id: str
+    kind: DestinationKind
+    destinations: int
     waiting_for_sequencer: int
     waiting_for_delivery: int
-    pending_tenancies: int
+    pending: int
     lag_seconds: float
-    failing_tenancies: int
+    failing: int
     last_error: str | None
-    paused_tenancies: int
+    paused: int
+
+
+@dataclass(frozen=True)
+class DestinationStatus:
+    """One external database that has something pending.
+
+    Attributes:
+        waiting_for_delivery: as above.
+        pending: mappings with something to deliver.
+        lag_seconds: as above.
+        failing: mappings whose last attempt failed.
+        attempts: how often the worst of them has been tried in vain.
+        next_attempt_at: when the first of them is tried again; None when that is now.
+        last_error: the error of the worst of them.
+    """
+
+    destination_id: str
+    waiting_for_delivery: int
+    pending: int
+    lag_seconds: float
+    failing: list[str]
+    attempts: int
+    next_attempt_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All of it.
+
+    Attributes:
+        mappings: a line for each mapping and kind of destination that receives it.
+        failing: external databases that fail, those that have waited longest first, `MOST_FAILING_LISTED` at most.
+    """
+
+    mappings: list[MappingStatus]
+    failing: list[DestinationStatus]
 
 
 def read_status(
     connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, *, tenancy: str | None = None
-) -> list[MappingStatus]:
+) -> Status:
     """Return the state of every mapping, of all tenancies or of one.
 
     Raises:
         NotInstalledError: the source lacks the sync objects.
     """
     require_installed(connection, catalog)
-    delivery = {row[0]: row[1:] for row in connection.execute(_delivery(catalog, columns, tenancy))}
+    delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(catalog, columns, tenancy))}
     waiting = dict(connection.execute(_unnumbered(catalog, columns, tenancy)).fetchall())
-    return [
-        MappingStatus(
-            mapping.mapping_id,
-            CLICKHOUSE,
-            waiting[mapping.mapping_id],
-            *delivery.get(mapping.mapping_id, (0, 0, 0.0, 0, None, 0)),
-        )
-        for mapping in catalog.mappings
-    ]
+    destinations = _destinations(connection, catalog, tenancy)
+    kinds: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
+    return Status(
+        [
+            MappingStatus(
+                mapping.mapping_id,
+                kind,
+                destinations[mapping.mapping_id, kind],
+                waiting[mapping.mapping_id],
+                *delivery.get((mapping.mapping_id, kind), (0, 0, 0.0, 0, None, 0)),
+            )
+            for mapping in catalog.mappings
+            for kind in kinds
+            if destinations[mapping.mapping_id, kind]
+        ],
+        _destination_status(connection, catalog, columns, tenancy, failing_only=True),
+    )
+
+
+def read_destinations(
+    connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, *, tenancy: str | None = None
+) -> dict[str, DestinationStatus]:
+    """Return id -> state of every external database that has something pending, of all tenancies or of one.
+
+    Raises:
+        NotInstalledError: the source lacks the sync objects.
+    """
+    require_installed(connection, catalog)
+    found = _destination_status(connection, catalog, columns, tenancy, failing_only=False)
+    return {entry.destination_id: entry for entry in found}
+
+
+def waiting_for_sequencer(status: Status) -> int:
+    """Return how many rows wait for a number; they do so once, however many destinations they are for."""
+    return sum({entry.mapping_id: entry.waiting_for_sequencer for entry in status.mappings}.values())
+
+
+def waiting_for_delivery(mappings: Iterable[MappingStatus]) -> int:
+    """Return how many rows wait to be delivered, each as often as there are destinations for it."""
+    return sum(entry.waiting_for_delivery for entry in mappings)
 
 
 def _of_tenancy(owner: sql.Composable, tenancy: str | None) -> sql.Composable:
     if tenancy is None:
         return sql.SQL("true")
     return sql.SQL("{}::text = {}").format(owner, sql.Literal(tenancy))
+
+
+def _destinations(
+    connection: psycopg.Connection, catalog: Catalog, tenancy: str | None
+) -> Counter[tuple[str, DestinationKind]]:
+    """Count who receives each mapping."""
+    rows = connection.execute(
+        sql.SQL(
+            "select kind, mappings, count(*) from dbsync.destination "
+            "where enabled and (tenancy_id is null or {}) group by kind, mappings"
+        ).format(_of_tenancy(sql.SQL("tenancy_id"), tenancy))
+    )
+    counts: Counter[tuple[str, DestinationKind]] = Counter()
+    for kind, mappings, count in rows:
+        for mapping in catalog.mappings:
+            if mappings is None or mapping.mapping_id in mappings:
+                counts[mapping.mapping_id, kind] += count
+    return counts
 
 
 def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sql.Composed:
@@ -93,29 +188,70 @@ def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> 
 
 
 def _delivery(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sql.Composed:
-    rows = joined(
-        (
-            sql.SQL(
-                "when {} then (select count(*) from (({} limit {}) union all (select 1 from dbsync.tombstone t "
-                "where t.tenancy_id = p.tenancy_id and t.mapping_id = p.mapping_id and t.sequence_id > p.reached "
-                "limit {})) as undelivered)"
-            ).format(
-                sql.Literal(mapping.mapping_id),
-                _undelivered(mapping, columns),
-                sql.Literal(_LONGEST_COUNT),
-                sql.Literal(_LONGEST_COUNT),
-            )
-            for mapping in catalog.mappings
-        ),
-        " ",
-    )
     return sql.SQL(
-        "select p.mapping_id, sum(case p.mapping_id {rows} end)::bigint, count(*), "
-        "extract(epoch from max(clock_timestamp() - p.pending_since))::double precision, "
+        "select p.mapping_id, d.kind, sum({rows})::bigint, count(*), {lag}, "
         "count(p.last_error), max(p.last_error), count(*) filter (where p.paused) "
-        "from dbsync.pending p where p.destination_id = {destination} and p.wanted > p.reached and {tenancy} "
-        "group by p.mapping_id"
-    ).format(rows=rows, destination=sql.Literal(CLICKHOUSE), tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy))
+        "from {pending} and {tenancy} group by p.mapping_id, d.kind"
+    ).format(
+        rows=_undelivered_rows(catalog, columns),
+        lag=_LAG,
+        pending=_PENDING,
+        tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
+    )
+
+
+_PENDING = sql.SQL(
+    "dbsync.pending p join dbsync.destination d using (destination_id) where d.enabled and p.wanted > p.reached"
+)
+_LAG = sql.SQL("extract(epoch from max(clock_timestamp() - p.pending_since))::double precision")
+
+
+def _destination_status(
+    connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, tenancy: str | None, *, failing_only: bool
+) -> list[DestinationStatus]:
+    chosen = _of_tenancy(sql.SQL("p.tenancy_id"), tenancy)
+    if failing_only:
+        # Rows are counted for these alone.
+        chosen = sql.SQL(
+            "p.destination_id in (select p.destination_id from {pending} and d.kind = 'postgres' and {tenancy} "
+            "and p.last_error is not null group by p.destination_id order by min(p.pending_since) limit {most})"
+        ).format(pending=_PENDING, tenancy=chosen, most=sql.Literal(MOST_FAILING_LISTED))
+    statement = sql.SQL(
+        "select p.destination_id, sum({rows})::bigint as waiting_for_delivery, count(*) as pending, "
+        "{lag} as lag_seconds, "
+        "coalesce(array_agg(p.mapping_id order by p.mapping_id) filter (where {fails}), '{{}}') as failing, "
+        "coalesce(max(p.attempts) filter (where {fails}), 0) as attempts, "
+        "nullif(min(p.next_attempt_at) filter (where {fails}), '-infinity') as next_attempt_at, "
+        "(array_agg(p.last_error order by p.attempts desc) filter (where {fails}))[1] as last_error "
+        "from {pending} and d.kind = 'postgres' and {chosen} "
+        "group by p.destination_id order by min(p.pending_since)"
+    ).format(
+        rows=_undelivered_rows(catalog, columns),
+        lag=_LAG,
+        fails=sql.SQL("p.last_error is not null"),
+        pending=_PENDING,
+        chosen=chosen,
+    )
+    with connection.cursor(row_factory=class_row(DestinationStatus)) as cursor:
+        return cursor.execute(statement).fetchall()
+
+
+def _undelivered_rows(catalog: Catalog, columns: SyncColumns) -> sql.Composed:
+    """Return the number of rows and tombstones that the pending row `p` stands for."""
+    counts = (
+        sql.SQL(
+            "when {} then (select count(*) from (({} limit {}) union all (select 1 from dbsync.tombstone t "
+            "where t.tenancy_id = p.tenancy_id and t.mapping_id = p.mapping_id and t.sequence_id > p.reached "
+            "limit {})) as undelivered)"
+        ).format(
+            sql.Literal(mapping.mapping_id),
+            _undelivered(mapping, columns),
+            sql.Literal(_LONGEST_COUNT),
+            sql.Literal(_LONGEST_COUNT),
+        )
+        for mapping in catalog.mappings
+    )
+    return sql.SQL("case p.mapping_id {} end").format(joined(counts, " "))
 
 
 def _undelivered(mapping: SyncMapping, columns: SyncColumns) -> sql.Composable:
@@ -127,8 +263,3 @@ def _undelivered(mapping: SyncMapping, columns: SyncColumns) -> sql.Composable:
     return sql.SQL("select 1 from {} as source where {} = p.tenancy_id and {} > p.reached and {}").format(
         table_name(mapping.source), column(mapping.tenancy.column or ""), column(columns.sequence), row_filter(mapping)
     )
-
-
-def total_waiting(status: Iterable[MappingStatus]) -> int:
-    """Return how many rows wait for anything."""
-    return sum(entry.waiting_for_sequencer + entry.waiting_for_delivery for entry in status)

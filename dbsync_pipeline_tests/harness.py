@@ -285,14 +285,15 @@ class Harness:
         self, tenancy: uuid.UUID, name: str = "main", *, url: str | None = None, mappings: list[str] | None = None
     ) -> External:
         """Configure a database for a tenancy, a new empty one where no URL is given."""
-        external = External(self, tenancy, name, url or self._new_database())
+        external = External(self, tenancy, name, url or self.new_database())
         self.admin.execute(
             "insert into dbsync.destination (tenancy_id, name, connection, mappings) values (%s, %s, %s, %s)",
             [tenancy, name, external.url, mappings],
         )
         return external
 
-    def _new_database(self) -> str:
+    def new_database(self) -> str:
+        """Create an empty database of an owner's and return its URL; it goes with the harness."""
         name = f"{self.database}_{len(self._externals)}"
         self._externals.append(name)
         return self.server.postgres.create_database(name)

@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,21 +13,26 @@ import typer
 from pydantic import SecretStr
 
 from dbsync_pipeline import source
-from dbsync_pipeline.cli.demo_table import comparison_table, show_live
+from dbsync_pipeline.cli.demo_table import comparison_table, external_comparison_table, show_live
 from dbsync_pipeline.cli.initialise import initialise_pipeline
 from dbsync_pipeline.cli.local import DAGSTER_PORT, ended_by_signal, local_dagster
 from dbsync_pipeline.cli.output import console, errors
 from dbsync_pipeline.cli.sync import drain
+from dbsync_pipeline.demo.customers import CustomerDatabase, create_customer_databases
 from dbsync_pipeline.demo.generator import DemoSize, generate
 from dbsync_pipeline.demo.schema import create_schema
 from dbsync_pipeline.demo.traffic import Traffic
 from dbsync_pipeline.destinations.clickhouse.client import place_of
+from dbsync_pipeline.destinations.configured import add_database, databases_of
+from dbsync_pipeline.destinations.postgres import address
 from dbsync_pipeline.embedded.services import Services, embedded_services
 from dbsync_pipeline.engine.cycle import Selection
 from dbsync_pipeline.errors import DifferenceError
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import BUILTIN_MAPPINGS, Settings
-from dbsync_pipeline.verify.compare import compare
+from dbsync_pipeline.verify.compare import Comparison, compare, compare_external
+
+_DEFECT = "This is a defect of the pipeline; please report it with the seed."
 
 
 def demo(  # noqa: PLR0917 -- options, each by name
@@ -44,8 +49,8 @@ def demo(  # noqa: PLR0917 -- options, each by name
 ) -> None:
     """Try all of it: embedded Postgres and ClickHouse, generated tenancies, live traffic, Dagster with sensors on.
 
-    Shows a live table until Ctrl-C, which stops everything and removes it. With --once there is no Dagster and no
-    traffic; it exits with 7 if any mapping differs from its source.
+    Three tenancies have databases of their own. Shows live tables until Ctrl-C, which stops everything and removes it.
+    With --once there is no Dagster and no traffic; it exits with 7 if any copy of a mapping differs from its source.
     """
     with (
         ended_by_signal(),
@@ -60,15 +65,12 @@ def demo(  # noqa: PLR0917 -- options, each by name
             _load(pipeline, DemoSize(tenancies=tenancies, users=users, seed=seed))
             initialise_pipeline(pipeline)
             console.print(f"Capture, tables and views are in place for {len(pipeline.catalog.mappings)} mappings.")
+            customers = _add_customer_databases(pipeline)
             if once:
-                _prove(pipeline)
+                _prove(pipeline, customers)
             else:
-                _run(
-                    pipeline,
-                    home,
-                    Traffic(_connector(pipeline), seed=seed, changes_per_second=changes_per_second),
-                    port,
-                )
+                traffic = Traffic(_connector(pipeline), seed=seed, changes_per_second=changes_per_second)
+                _run(pipeline, home, traffic, port, customers)
 
 
 def _settings(services: Services) -> Settings:
@@ -78,6 +80,8 @@ def _settings(services: Services) -> Settings:
         clickhouse_url=SecretStr(services.clickhouse_url),
         clickhouse_database="analytics",
         mappings=BUILTIN_MAPPINGS,
+        # The customers' databases are on this machine.
+        external_private_addresses=True,
     )
 
 
@@ -92,42 +96,85 @@ def _load(pipeline: Pipeline, size: DemoSize) -> None:
     console.print(f"The application has {size.users:,} users in {size.tenancies:,} tenancies.")
 
 
-def _prove(pipeline: Pipeline) -> None:
-    rows, failures = drain(pipeline, Selection())
+def _add_customer_databases(pipeline: Pipeline) -> list[CustomerDatabase]:
+    with pipeline.source("demo customers") as connection:
+        customers = create_customer_databases(connection, pipeline.settings.source_url.get_secret_value())
+        for entry in customers:
+            add_database(connection, entry.tenancy_id, entry.name, entry.url, entry.mappings)
+    owners = len({entry.tenancy_id for entry in customers})
+    console.print(f"{owners} tenancies have {len(customers)} databases of their own.")
+    return customers
+
+
+def _prove(pipeline: Pipeline, customers: list[CustomerDatabase]) -> None:
+    drained = drain(pipeline, Selection())
+    for failure in drained.failures:
+        errors.print(failure, style="red", markup=False)
+    if drained.failures:
+        raise DifferenceError(f"{len(drained.failures)} deliveries failed", _DEFECT)
+    with errors.status("comparing every copy with its source"):
+        comparisons = _compare(pipeline)
+        external = _compare_external(pipeline)
+    console.print(comparison_table(comparisons))
+    console.print(external_comparison_table(customers, external))
+    differing = [entry.mapping_id for found in (comparisons, *external.values()) for entry in found if entry.differing]
+    if differing:
+        raise DifferenceError(f"differing mappings: {', '.join(dict.fromkeys(differing))}", _DEFECT)
+    console.print(f"{drained.rows:,} rows delivered; every mapping equals its source, row by row, in every copy.")
+
+
+def _compare(pipeline: Pipeline) -> list[Comparison]:
     with pipeline.source("demo compare") as connection, pipeline.clickhouse() as clickhouse:
-        comparisons = [
+        return [
             compare(connection, clickhouse, pipeline.catalog, mapping, pipeline.clickhouse_names)
             for mapping in pipeline.catalog.mappings
         ]
-    console.print(comparison_table(comparisons))
-    for failure in failures:
-        errors.print(failure, style="red", markup=False)
-    differing = [entry.mapping_id for entry in comparisons if entry.differing]
-    if differing or failures:
-        raise DifferenceError(
-            f"differing mappings: {', '.join(differing) or 'none'}; failed deliveries: {len(failures)}",
-            "This is a defect of the pipeline; please report it with the seed.",
-        )
-    console.print(f"{rows:,} rows delivered; every mapping equals its source, row by row.")
 
 
-def _run(pipeline: Pipeline, home: Path, traffic: Traffic, port: int) -> None:
+def _compare_external(pipeline: Pipeline) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = {}
+    with pipeline.source("demo compare") as connection:
+        for database in databases_of(connection):
+            with closing(pipeline.external_session(database.connection)) as session:
+                found[database.destination_id] = [
+                    compare_external(
+                        connection,
+                        session,
+                        pipeline.catalog,
+                        mapping,
+                        database=database,
+                        external_tables=pipeline.external_tables,
+                    )
+                    for mapping in pipeline.catalog.mappings
+                    if database.receives(mapping.mapping_id)
+                ]
+    return found
+
+
+def _run(pipeline: Pipeline, home: Path, traffic: Traffic, port: int, customers: list[CustomerDatabase]) -> None:
     stop = threading.Event()
     writer = threading.Thread(target=traffic.run, args=(stop,), name="traffic")
     with errors.status("starting Dagster"), ExitStack() as starting:
-        dagster = starting.enter_context(local_dagster(home, pipeline.settings, port))
+        urls = {f"{entry.database.upper()}_URL": entry.url for entry in customers}
+        dagster = starting.enter_context(local_dagster(home, pipeline.settings, port, others=urls))
         stack = starting.pop_all()
     with stack:
         place = place_of(pipeline.settings.clickhouse_url.get_secret_value())
         console.print(f"Dagster UI: [bold]{dagster.url}[/]")
         console.print(f"ClickHouse: [bold]http://{place}[/], database {pipeline.settings.clickhouse_database}")
+        console.print(f"Databases of customers' own: {', '.join(_shown(entry) for entry in customers)}", soft_wrap=True)
         console.print(
-            f"In another terminal: [bold]. {home / 'env'}[/]  and then dbsync status, dbsync query, psql …",
+            f"In another terminal: [bold]. {home / 'env'}[/]  and then dbsync status, dbsync query, "
+            f'psql "$DBSYNC_SOURCE_URL", psql "${next(iter(urls))}" …',
             soft_wrap=True,
         )
         writer.start()
         try:
-            show_live(pipeline, traffic, dagster)
+            show_live(pipeline, traffic, dagster, customers)
         finally:
             stop.set()
             writer.join()
+
+
+def _shown(customer: CustomerDatabase) -> str:
+    return f"[bold]{address.shown(customer.url)}[/]"

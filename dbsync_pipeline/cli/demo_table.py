@@ -2,22 +2,25 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 from rich.box import SIMPLE
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
 from dbsync_pipeline.cli.output import console
+from dbsync_pipeline.demo.customers import CustomerDatabase
 from dbsync_pipeline.demo.traffic import Traffic
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.embedded.dagster import EmbeddedDagster
-from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableError
 from dbsync_pipeline.mappings.relation import column, row_filter, table_name
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.status import MappingStatus, read_status
+from dbsync_pipeline.status import DestinationStatus, MappingStatus, read_destinations, read_status
 from dbsync_pipeline.verify.compare import Comparison
 
 _REFRESH_SECONDS = 2.0
@@ -29,6 +32,20 @@ class _Line:
     status: MappingStatus
     source_rows: int
     clickhouse_rows: int
+
+
+@dataclass(frozen=True)
+class _ExternalLine:
+    customer: CustomerDatabase
+    status: DestinationStatus | None
+    source_rows: int
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class _View:
+    lines: list[_Line]
+    external: list[_ExternalLine]
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
@@ -48,15 +65,39 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     return table
 
 
-def show_live(pipeline: Pipeline, traffic: Traffic, dagster: EmbeddedDagster) -> None:
-    """Show the live table until interrupted; where there is no terminal, print it now and then."""
+def external_comparison_table(customers: Sequence[CustomerDatabase], comparisons: dict[str, list[Comparison]]) -> Table:
+    """Return the result of comparing every database of a customer with the source."""
+    table = Table(title="source and customers' databases, compared", title_justify="left", box=SIMPLE)
+    table.add_column("database", no_wrap=True)
+    table.add_column("of tenancy", no_wrap=True)
+    for name in ("mappings", "source", "there", "mappings that differ"):
+        table.add_column(name, justify="right")
+    for customer in customers:
+        found = comparisons[customer.destination_id]
+        differing = sum(1 for entry in found if entry.differing)
+        table.add_row(
+            customer.database,
+            customer.tenancy_id,
+            f"{len(found)}",
+            f"{sum(entry.source_rows for entry in found):,}",
+            f"{sum(entry.destination_rows for entry in found):,}",
+            f"{differing}",
+            style="red" if differing else None,
+        )
+    return table
+
+
+def show_live(
+    pipeline: Pipeline, traffic: Traffic, dagster: EmbeddedDagster, customers: Sequence[CustomerDatabase]
+) -> None:
+    """Show the live tables until interrupted; where there is no terminal, print them now and then."""
     if not console.is_terminal:
         while True:
-            console.print(_live_table(_read(pipeline), traffic.transactions))
+            console.print(_live_tables(_read(pipeline, customers), traffic.transactions))
             _wait(_PLAIN_REFRESH_SECONDS, dagster)
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
         while True:
-            live.update(_live_table(_read(pipeline), traffic.transactions), refresh=True)
+            live.update(_live_tables(_read(pipeline, customers), traffic.transactions), refresh=True)
             _wait(_REFRESH_SECONDS, dagster)
 
 
@@ -65,20 +106,39 @@ def _wait(seconds: float, dagster: EmbeddedDagster) -> None:
     time.sleep(seconds)
 
 
-def _read(pipeline: Pipeline) -> list[_Line] | str:
-    """Return one line a mapping, or why there is none right now."""
+def _read(pipeline: Pipeline, customers: Sequence[CustomerDatabase]) -> _View | str:
+    """Return what the tables show, or why there is nothing right now."""
     try:
         with pipeline.source("demo table") as connection, pipeline.clickhouse() as clickhouse:
-            status = read_status(connection, pipeline.catalog, pipeline.columns)
+            status = read_status(connection, pipeline.catalog, pipeline.columns).mappings
+            waiting = read_destinations(connection, pipeline.catalog, pipeline.columns)
             here, there = _source_counts(pipeline, connection), _clickhouse_counts(pipeline, clickhouse)
+            external = [
+                _ExternalLine(
+                    customer,
+                    waiting.get(customer.destination_id),
+                    sum(
+                        rows
+                        for mapping_id, rows in _source_counts(pipeline, connection, customer.tenancy_id).items()
+                        if customer.mappings is None or mapping_id in customer.mappings
+                    ),
+                    _external_count(pipeline, customer),
+                )
+                for customer in customers
+            ]
     except UnreachableError as error:
         return error.what
-    return [_Line(entry, here[entry.mapping_id], there[entry.mapping_id]) for entry in status]
+    lines = [
+        _Line(entry, here[entry.mapping_id], there[entry.mapping_id]) for entry in status if entry.kind == "clickhouse"
+    ]
+    return _View(lines, external)
 
 
-def _source_counts(pipeline: Pipeline, connection: psycopg.Connection) -> dict[str, int]:
+def _source_counts(pipeline: Pipeline, connection: psycopg.Connection, tenancy_id: str | None = None) -> dict[str, int]:
     # Rows that a deleted tenancy left behind in the source are none that a copy should have.
-    living = sql.SQL("join dbsync.tenancy t on t.deleted_at is null and t.tenancy_id =")
+    living = sql.SQL("join dbsync.tenancy t on t.deleted_at is null {} and t.tenancy_id =").format(
+        sql.SQL("" if tenancy_id is None else "and t.tenancy_id = {}").format(sql.Literal(tenancy_id))
+    )
     counts = [
         sql.SQL("select {}, count(*) from {} as source {} {} where {}").format(
             sql.Literal(mapping.mapping_id),
@@ -96,6 +156,22 @@ def _source_counts(pipeline: Pipeline, connection: psycopg.Connection) -> dict[s
     return dict(connection.execute(sql.SQL(" union all ").join(counts)).fetchall())
 
 
+def _external_count(pipeline: Pipeline, customer: CustomerDatabase) -> int | None:
+    """Return how many rows a customer's database holds; None where it does not say."""
+    counts = [
+        sql.SQL("select count(*) from {}").format(pipeline.external_tables.table(mapping))
+        for mapping in pipeline.catalog.mappings
+        if customer.mappings is None or mapping.mapping_id in customer.mappings
+    ]
+    try:
+        with closing(pipeline.external_session(customer.url)) as session, session.turn() as connection:
+            return sum(rows for (rows,) in connection.execute(sql.SQL(" union all ").join(counts)))
+    except NotInstalledError:
+        return 0
+    except DbsyncError:
+        return None
+
+
 def _clickhouse_counts(pipeline: Pipeline, clickhouse: ClickHouse) -> dict[str, int]:
     counts = [
         f"select '{mapping.mapping_id}', count() from {pipeline.clickhouse_names.view(mapping)}"  # noqa: S608 -- our names
@@ -104,23 +180,46 @@ def _clickhouse_counts(pipeline: Pipeline, clickhouse: ClickHouse) -> dict[str, 
     return dict(clickhouse.query(" union all ".join(counts)))
 
 
-def _live_table(lines: list[_Line] | str, transactions: int) -> Table:
-    title = f"live: {transactions:,} transactions of the application so far"
-    table = Table(title=title, title_justify="left", box=SIMPLE)
+def _live_tables(view: _View | str, transactions: int) -> Group:
+    table = Table(
+        title=f"live: {transactions:,} transactions of the application so far", title_justify="left", box=SIMPLE
+    )
     table.add_column("mapping", no_wrap=True)
     for name in ("source", "ClickHouse", "pending", "lag", "failing"):
         table.add_column(name, justify="right")
-    if isinstance(lines, str):
-        table.caption = lines
-        return table
-    for line in lines:
+    if isinstance(view, str):
+        table.caption = view
+        return Group(table)
+    for line in view.lines:
         table.add_row(
             line.status.mapping_id,
             f"{line.source_rows:,}",
             f"{line.clickhouse_rows:,}",
             f"{line.status.waiting_for_sequencer + line.status.waiting_for_delivery:,}",
             f"{line.status.lag_seconds:.1f} s",
-            f"{line.status.failing_tenancies:,}",
-            style="red" if line.status.failing_tenancies else None,
+            f"{line.status.failing:,}",
+            style="red" if line.status.failing else None,
+        )
+    return Group(table, _external_table(view.external))
+
+
+def _external_table(lines: list[_ExternalLine]) -> Table:
+    table = Table(box=SIMPLE)
+    table.add_column("customer's database", no_wrap=True)
+    for name in ("source", "there", "pending", "lag", "failing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("error", overflow="fold")
+    for line in lines:
+        status = line.status
+        failing = len(status.failing) if status else 0
+        table.add_row(
+            line.customer.database,
+            f"{line.source_rows:,}",
+            "?" if line.rows is None else f"{line.rows:,}",
+            f"{status.waiting_for_delivery:,}" if status else "0",
+            f"{status.lag_seconds:.1f} s" if status else "0.0 s",
+            f"{failing}",
+            (status.last_error or "").replace("[", "\\[") if status else "",
+            style="red" if failing else None,
         )
     return table

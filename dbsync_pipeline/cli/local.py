@@ -23,6 +23,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "DBSYNC_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
         "DBSYNC_CLICKHOUSE_DATABASE": settings.clickhouse_database,
         "DBSYNC_MAPPINGS": settings.mappings,
+        "DBSYNC_EXTERNAL_PRIVATE_ADDRESSES": str(settings.external_private_addresses).lower(),
     }
 
 
@@ -33,13 +34,22 @@ def write_environment(path: Path, variables: dict[str, str]) -> None:
 
 
 @contextmanager
-def local_dagster(home: Path, settings: Settings, port: int | None) -> Generator[EmbeddedDagster]:
-    """Run Dagster under `home` on these databases, and write `home/env` for other terminals."""
+def local_dagster(
+    home: Path, settings: Settings, port: int | None, *, others: dict[str, str] | None = None
+) -> Generator[EmbeddedDagster]:
+    """Run Dagster under `home` on these databases, and write `home/env` for other terminals.
+
+    Args:
+        home: directory to keep things in.
+        settings: name the databases.
+        port: of Dagster's UI.
+        others: variables for other terminals alone.
+    """
     dagster_home = home / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True)
     write_dagster_home(dagster_home)
     variables = environment_of(settings)
-    write_environment(home / "env", {**variables, "DAGSTER_HOME": str(dagster_home.absolute())})
+    write_environment(home / "env", {**variables, "DAGSTER_HOME": str(dagster_home.absolute()), **(others or {})})
     with EmbeddedDagster(dagster_home, variables, port=port) as dagster:
         yield dagster
 

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from dbsync_pipeline.cli.demo import demo
+from dbsync_pipeline.cli.destination import destination_commands
 from dbsync_pipeline.cli.dev import dev
 from dbsync_pipeline.cli.initialise import initialise
 from dbsync_pipeline.cli.mapping import mapping_commands
@@ -21,7 +22,7 @@ from dbsync_pipeline.errors import DbsyncError
 app = typer.Typer(
     name="dbsync",
     help=(
-        "Keeps ClickHouse equal to a multi-tenant PostgreSQL, tenancy by tenancy.\n\n"
+        "Keeps ClickHouse, and databases of the tenancies' owners, equal to a multi-tenant PostgreSQL.\n\n"
         "Start with `dbsync demo`: the whole product on this machine, with nothing to install. On databases of your "
         "own, set DBSYNC_SOURCE_URL and DBSYNC_CLICKHOUSE_URL, run `dbsync init` once, then `dbsync sync`, or "
         "`dagster dev -w workspace.yaml` to keep them in step for good."
@@ -36,6 +37,7 @@ app.command("init")(initialise)
 app.command("sync")(sync)
 app.command("status")(status)
 app.command("query")(query)
+app.add_typer(destination_commands, name="destination")
 app.add_typer(mapping_commands, name="mapping")
 
 

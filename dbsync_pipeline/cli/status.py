@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,42 +12,75 @@ from rich.table import Table
 from dbsync_pipeline.cli.output import console
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
-from dbsync_pipeline.status import MappingStatus, read_status
+from dbsync_pipeline.status import MOST_FAILING_LISTED, DestinationStatus, MappingStatus, read_status
 
 
 def status(
     tenancy: Annotated[str | None, typer.Option(help="Only this tenancy.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Show, per mapping, what waits for the sequencer, what waits for delivery, the lag, and errors."""
+    """Show, per mapping and kind of copy, what waits for the sequencer and for delivery, the lag, and errors.
+
+    External databases are summed up per mapping; those that fail are listed below.
+    """
     pipeline = Pipeline(load_settings())
     with pipeline.source("status") as connection:
         found = read_status(connection, pipeline.catalog, pipeline.columns, tenancy=tenancy)
     if as_json:
-        typer.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        typer.echo(json.dumps(asdict(found), indent=2, default=str))
         return
-    console.print(_table(found))
-    for entry in found:
-        if entry.last_error is not None:
+    console.print(_mapping_table(found.mappings))
+    for entry in found.mappings:
+        if entry.last_error is not None and entry.kind == "clickhouse":
             console.print(entry.last_error, style="red", markup=False)
+    if found.failing:
+        console.print(_failing_table(found.failing))
 
 
-def _table(found: list[MappingStatus]) -> Table:
+def next_attempt(at: datetime | None) -> str:
+    """Return in how long something is tried again."""
+    seconds = 0.0 if at is None else (at - datetime.now(UTC)).total_seconds()
+    return f"in {seconds:.0f} s" if seconds >= 1 else "now"
+
+
+def _mapping_table(found: list[MappingStatus]) -> Table:
     table = Table(box=SIMPLE)
     table.add_column("mapping", no_wrap=True)
-    table.add_column("destination", no_wrap=True)
-    for name in ("to number", "to deliver", "tenancies", "lag", "failing", "paused"):
+    table.add_column("copy", no_wrap=True)
+    for name in ("places", "to number", "to deliver", "pending", "lag", "failing", "paused"):
         table.add_column(name, justify="right")
     for entry in found:
         table.add_row(
             entry.mapping_id,
-            entry.destination_id,
+            entry.kind,
+            f"{entry.destinations:,}",
             f"{entry.waiting_for_sequencer:,}",
             f"{entry.waiting_for_delivery:,}",
-            f"{entry.pending_tenancies:,}",
+            f"{entry.pending:,}",
             f"{entry.lag_seconds:.1f} s",
-            f"{entry.failing_tenancies:,}",
-            f"{entry.paused_tenancies:,}",
-            style="red" if entry.failing_tenancies else None,
+            f"{entry.failing:,}",
+            f"{entry.paused:,}",
+            style="red" if entry.failing else None,
+        )
+    return table
+
+
+def _failing_table(found: list[DestinationStatus]) -> Table:
+    title = "external databases that fail"
+    if len(found) == MOST_FAILING_LISTED:
+        title += f": the {MOST_FAILING_LISTED} that have waited longest"
+    table = Table(title=title, title_justify="left", box=SIMPLE, style="red")
+    table.add_column("id", overflow="fold")
+    for name in ("mappings", "attempts", "next", "lag"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("error", overflow="fold", ratio=1)
+    for entry in found:
+        table.add_row(
+            entry.destination_id,
+            f"{len(entry.failing)} of {entry.pending}",
+            f"{entry.attempts}",
+            next_attempt(entry.next_attempt_at),
+            f"{entry.lag_seconds:.0f} s",
+            (entry.last_error or "").replace("[", "\\["),
         )
     return table

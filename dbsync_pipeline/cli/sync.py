@@ -1,59 +1,136 @@
 """`dbsync sync`: delivers everything that is pending now, and ends."""
 
-from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Annotated
 
+import psycopg
 import typer
 from rich.progress import Progress, TaskID
 
 from dbsync_pipeline.cli.output import console, errors, progress_bar
+from dbsync_pipeline.destinations.configured import require_database
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
-from dbsync_pipeline.errors import BadRowError
+from dbsync_pipeline.errors import BadRowError, DbsyncError, DestinationError, UnreachableError
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.pending.queue import destinations_pending
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import load_settings
-from dbsync_pipeline.status import read_status, total_waiting
+from dbsync_pipeline.status import read_status, waiting_for_delivery, waiting_for_sequencer
 
 _ERRORS_SHOWN = 5
+
+
+@dataclass
+class Drained:
+    """What a drain came to.
+
+    Attributes:
+        rows: rows and tombstones delivered, over all destinations.
+        refused: (destination, tenancy, mapping) -> why a row of it was refused.
+        outages: destination -> why it could not be written at all.
+    """
+
+    rows: int = 0
+    refused: dict[tuple[str, str, str], str] = field(default_factory=dict[tuple[str, str, str], str])
+    outages: dict[str, DbsyncError] = field(default_factory=dict[str, DbsyncError])
+
+    @property
+    def failures(self) -> list[str]:
+        """All that went wrong, a line each."""
+        outages = (_named(destination_id, error.what) for destination_id, error in self.outages.items())
+        return [*outages, *(_named(key[0], message) for key, message in self.refused.items())]
+
+    def note(self, result: SyncResult) -> None:
+        """Take in what became of one pair."""
+        key = (result.destination_id, str(result.item.tenancy_id), result.item.mapping_id)
+        self.rows += result.delivery.upserted + result.delivery.deleted
+        if result.outage is not None:
+            self.outages[result.destination_id] = result.outage
+        elif result.delivery.error is not None:
+            self.refused[key] = result.delivery.error
+        else:
+            self.refused.pop(key, None)
 
 
 def sync(
     tenancy: Annotated[list[str] | None, typer.Option(help="Only this tenancy; may be repeated.")] = None,
     mapping: Annotated[list[str] | None, typer.Option(help="Only this mapping; may be repeated.")] = None,
+    destination: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this destination: clickhouse, or the id of an external database; may be repeated."),
+    ] = None,
 ) -> None:
-    """Number what has changed, and deliver everything pending now.
+    """Number what has changed, and deliver everything pending now, to ClickHouse and to external databases.
 
-    Exits with 0 when all of it was delivered, with 6 when a tenancy's mapping failed; the others are delivered all the
-    same. Works beside running workers. Only what a person selects is delivered; numbering is always for all.
+    Exits with 0 when all of it was delivered. What failed is named, and everything else is delivered all the same: 6
+    when rows were refused; else 3 when destinations did not answer, or their own error's code. Works beside running
+    workers. Only what a person selects is delivered; numbering is always for all.
     """
     pipeline = Pipeline(load_settings())
     for mapping_id in mapping or ():
         pipeline.catalog.mapping(mapping_id)
-    rows, failures = drain(pipeline, Selection(tenancy or None, mapping or None))
-    console.print(f"Delivered {rows:,} rows.")
-    if failures:
-        for message in failures[:_ERRORS_SHOWN]:
-            errors.print(message, style="red", markup=False)
+    drained = drain(pipeline, Selection(tenancy or None, mapping or None), destination or None)
+    console.print(f"Delivered {drained.rows:,} rows.")
+    _report_failures(drained)
+
+
+def _report_failures(drained: Drained) -> None:
+    shown = drained.failures
+    if len(drained.outages) == 1 and not drained.refused:
+        raise next(iter(drained.outages.values()))
+    for message in shown[:_ERRORS_SHOWN]:
+        errors.print(message, style="red", markup=False)
+    if len(shown) > _ERRORS_SHOWN:
+        errors.print(f"... and {len(shown) - _ERRORS_SHOWN} more; `dbsync status` lists them.", style="red")
+    if drained.refused:
         raise BadRowError(
-            f"{len(failures)} of the pending (tenancy, mapping) pairs failed",
+            f"{len(drained.refused)} of the pending (tenancy, mapping) pairs failed",
             "Correct the rows named above; they are tried again by themselves, or with `dbsync sync`.",
+        )
+    if drained.outages:
+        kinds = [type(error) for error in drained.outages.values()]
+        # Waiting mends only what does not answer; what has to be mended by hand decides the exit code.
+        worst = next((kind for kind in kinds if kind is not UnreachableError), UnreachableError)
+        raise worst(
+            f"{len(drained.outages)} destinations could not be written",
+            "The others are up to date; these are tried again by themselves, or with `dbsync sync`.",
         )
 
 
-def drain(pipeline: Pipeline, selection: Selection) -> tuple[int, list[str]]:
-    """Sequence and sync until nothing is waiting; return the rows delivered and the errors of what failed."""
-    with ExitStack() as stack:
-        sequencer = stack.enter_context(pipeline.sequencer())
-        worker = stack.enter_context(pipeline.clickhouse_worker(selection))
-        connection = stack.enter_context(pipeline.source("sync status"))
-        progress = stack.enter_context(progress_bar())
-        waiting = total_waiting(read_status(connection, pipeline.catalog, pipeline.columns))
-        task = progress.add_task("numbering", total=waiting)
-        _number(sequencer, progress, task)
-        progress.update(task, description="delivering", completed=0)
-        worker.retry_now()
-        return _deliver(worker, progress, task)
+def drain(pipeline: Pipeline, selection: Selection, destinations: list[str] | None = None) -> Drained:
+    """Sequence, and sync once round to every destination, or to some, until nothing is due.
+
+    Raises:
+        DestinationError: one of the destinations is not configured, or disabled.
+    """
+    with pipeline.source("sync status") as connection, progress_bar() as progress:
+        _require_enabled(connection, destinations or ())
+        with pipeline.sequencer() as sequencer:
+            waiting = waiting_for_sequencer(read_status(connection, pipeline.catalog, pipeline.columns))
+            _number(sequencer, progress, progress.add_task("numbering", total=waiting))
+        pending = [
+            CLICKHOUSE,
+            *destinations_pending(connection, tenancies=selection.tenancies, mappings=selection.mappings),
+        ]
+        waiting = waiting_for_delivery(read_status(connection, pipeline.catalog, pipeline.columns).mappings)
+        delivering = _Delivering(pipeline, selection, progress, progress.add_task("delivering", total=waiting))
+        # One that hangs costs a thread until its own time limits end it; ClickHouse has one of its own.
+        with ThreadPoolExecutor(1 + pipeline.settings.external_workers, thread_name_prefix="dbsync sync") as threads:
+            chosen = [entry for entry in pending if destinations is None or entry in destinations]
+            for served in [threads.submit(delivering.serve, destination_id) for destination_id in chosen]:
+                served.result()
+        return delivering.drained
+
+
+def _require_enabled(connection: psycopg.Connection, destinations: Iterable[str]) -> None:
+    for destination_id in destinations:
+        if destination_id != CLICKHOUSE and not require_database(connection, destination_id).enabled:
+            raise DestinationError(f"{destination_id} is disabled", f"dbsync destination enable {destination_id}")
 
 
 def _number(sequencer: Sequencer, progress: Progress, task: TaskID) -> None:
@@ -63,23 +140,42 @@ def _number(sequencer: Sequencer, progress: Progress, task: TaskID) -> None:
         if result.errors:
             raise BadRowError("; ".join(f"numbering {table}: {what}" for table, what in result.errors.items()))
         if not result.handled:
+            progress.remove_task(task)
             return
 
 
-def _deliver(worker: SyncCycle, progress: Progress, task: TaskID) -> tuple[int, list[str]]:
-    delivered: Counter[str] = Counter()
-    failures: dict[tuple[str, str], str] = {}
-    while results := worker.run_once():
-        for result in results:
-            _note(result, delivered, failures)
-        progress.update(task, completed=delivered.total())
-    return delivered.total(), list(failures.values())
+class _Delivering:
+    """Serves destinations, each in a thread of its own, and adds up what became of them."""
+
+    def __init__(self, pipeline: Pipeline, selection: Selection, progress: Progress, task: TaskID) -> None:
+        self._pipeline = pipeline
+        self._selection = selection
+        self._progress = progress
+        self._task = task
+        self._lock = Lock()
+        self.drained = Drained()
+
+    def serve(self, destination_id: str) -> None:
+        try:
+            with self._worker(destination_id) as worker:
+                worker.retry_now()
+                while results := worker.run_once():
+                    self._note(results)
+        except DbsyncError as error:
+            with self._lock:
+                self.drained.outages[destination_id] = error
+
+    def _worker(self, destination_id: str) -> AbstractContextManager[SyncCycle]:
+        if destination_id == CLICKHOUSE:
+            return self._pipeline.clickhouse_worker(self._selection)
+        return self._pipeline.external_worker(destination_id, self._selection)
+
+    def _note(self, results: list[SyncResult]) -> None:
+        with self._lock:
+            for result in results:
+                self.drained.note(result)
+            self._progress.update(self._task, completed=self.drained.rows)
 
 
-def _note(result: SyncResult, delivered: Counter[str], failures: dict[tuple[str, str], str]) -> None:
-    delivered[result.item.mapping_id] += result.delivery.upserted + result.delivery.deleted
-    key = (str(result.item.tenancy_id), result.item.mapping_id)
-    if result.delivery.error is not None:
-        failures[key] = result.delivery.error
-    else:
-        failures.pop(key, None)
+def _named(destination_id: str, message: str) -> str:
+    return message if destination_id == CLICKHOUSE else f"{destination_id}: {message}"

@@ -22,11 +22,16 @@ _LONGEST_OUTAGE_PAUSE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class SyncResult:
-    """A delivery and the pending row it was for."""
+    """A delivery and the pending row it was for.
+
+    Attributes:
+        outage: what kept all of the batch from its destination, where nobody's row is at fault.
+    """
 
     item: PendingItem
     delivery: Delivery
     destination_id: str
+    outage: DbsyncError | None = None
 
     @property
     def still_pending(self) -> bool:
@@ -84,7 +89,10 @@ class SyncCycle:
             self._queue.back_off(errors, longest_seconds=longest)
             return [
                 SyncResult(
-                    item, Delivery(pair, 0, 0, complete=False, error=str(error)), self._destination.destination_id
+                    item,
+                    Delivery(pair, 0, 0, complete=False, error=str(error)),
+                    self._destination.destination_id,
+                    outage=error,
                 )
                 for pair, item in by_pair.items()
             ]

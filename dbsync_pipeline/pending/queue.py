@@ -63,6 +63,15 @@ limit %(limit)s
 """
 )
 
+_DESTINATIONS_PENDING = """
+select p.destination_id from dbsync.pending p join dbsync.destination d using (destination_id)
+where p.destination_id >= 'postgres:' and d.enabled and p.wanted > p.reached and not p.paused
+    and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
+    and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+group by p.destination_id
+order by min(p.pending_since)
+"""
+
 _IS_DUE = (
     _DUE
     + """
@@ -205,6 +214,14 @@ def destinations_due(connection: psycopg.Connection, limit: int) -> list[DueDest
     with connection.cursor(row_factory=class_row(DueDestination)) as cursor:
         cursor.execute(_DESTINATIONS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "limit": limit})
         return cursor.fetchall()
+
+
+def destinations_pending(
+    connection: psycopg.Connection, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
+) -> list[str]:
+    """Return the external databases that have anything pending, resting or not, the longest waiting first."""
+    rows = connection.execute(_DESTINATIONS_PENDING, {"tenancies": tenancies, "mappings": mappings})
+    return [destination_id for (destination_id,) in rows]
 
 
 class PendingQueue:

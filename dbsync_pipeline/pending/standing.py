@@ -1,6 +1,7 @@
 """How single pairs stand in the queue, for who waits for them; `queue` is for who works through all of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg.rows import class_row
@@ -39,3 +40,33 @@ def standings(
     with connection.cursor(row_factory=class_row(Standing)) as cursor:
         parameters = {"destination": destination_id, "mapping": mapping_id, "tenancies": tenancies}
         return {str(standing.tenancy_id): standing for standing in cursor.execute(_STANDINGS, parameters)}
+
+
+_OF_DESTINATION = """
+select mapping_id, wanted, attempts, nullif(next_attempt_at, '-infinity') as next_attempt_at, last_error
+from dbsync.pending where destination_id = %s
+"""
+
+
+@dataclass(frozen=True)
+class DestinationStanding:
+    """One mapping's row in the queue of a destination of one tenancy.
+
+    Attributes:
+        wanted: sequence id to reach.
+        attempts: how often it has been tried since it last succeeded.
+        next_attempt_at: when it may be tried again; None when at once.
+        last_error: why the last attempt failed, if it did.
+    """
+
+    mapping_id: str
+    wanted: int
+    attempts: int
+    next_attempt_at: datetime | None
+    last_error: str | None
+
+
+def standings_of(connection: psycopg.Connection, destination_id: str) -> dict[str, DestinationStanding]:
+    """Return how the mappings stand, by their ids; those that never had anything to deliver are not among them."""
+    with connection.cursor(row_factory=class_row(DestinationStanding)) as cursor:
+        return {standing.mapping_id: standing for standing in cursor.execute(_OF_DESTINATION, [destination_id])}

@@ -1,9 +1,10 @@
-"""Compares the source with ClickHouse, per mapping and tenancy, without moving rows.
+"""Compares the source with a copy, per mapping and tenancy, without moving rows.
 
 Each side counts its rows and adds up a hash of every column's canonical text; the sum does not depend on order, and
 one altered value changes it. Both read what is there now: a comparison means something when nothing is waiting.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psycopg
@@ -11,6 +12,9 @@ from psycopg import sql
 
 from dbsync_pipeline.destinations.clickhouse import tables
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.destinations.configured import ExternalDatabase
+from dbsync_pipeline.destinations.postgres.session import ExternalSession
+from dbsync_pipeline.destinations.postgres.tables import TENANCY, ExternalTables
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import (
     column,
@@ -22,7 +26,7 @@ from dbsync_pipeline.mappings.relation import (
     table_name,
     tenancy_value,
 )
-from dbsync_pipeline.mappings.spec import Column, SyncMapping
+from dbsync_pipeline.mappings.spec import Column, DestinationKind, SyncMapping, TenancyId
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Comparison:
 
     Attributes:
         source_rows: rows that the source has for it.
-        destination_rows: rows that ClickHouse shows.
+        destination_rows: rows that the copy shows.
         differing: tenancies, as text, whose rows are not the same on both sides.
     """
 
@@ -54,18 +58,42 @@ def compare(
     mapping: SyncMapping,
     names: tables.ClickHouseNames,
 ) -> Comparison:
-    """Compare one mapping over all tenancies."""
-    here = {
-        tenancy_id: _Sum(rows, int(hashes))
-        for tenancy_id, rows, hashes in connection.execute(source_checksums(catalog, mapping))
-    }
-    there = {
-        tenancy_id: _Sum(rows, int(hashes))
-        for tenancy_id, rows, hashes in clickhouse.query(clickhouse_checksums(catalog, mapping, names))
-    }
-    differing = sorted(
-        tenancy_id for tenancy_id in here.keys() | there.keys() if here.get(tenancy_id) != there.get(tenancy_id)
+    """Compare one mapping with ClickHouse, over all tenancies."""
+    return _comparison(
+        mapping,
+        connection.execute(source_checksums(catalog, mapping, "clickhouse")),
+        clickhouse.query(clickhouse_checksums(catalog, mapping, names)),
     )
+
+
+def compare_external(
+    connection: psycopg.Connection,
+    session: ExternalSession,
+    catalog: Catalog,
+    mapping: SyncMapping,
+    *,
+    database: ExternalDatabase,
+    external_tables: ExternalTables,
+) -> Comparison:
+    """Compare one mapping of one tenancy with an external database.
+
+    Raises:
+        UnreachableError: the database does not answer, or not in time.
+        NotInstalledError: the mapping's table is missing there.
+    """
+    here = connection.execute(source_checksums(catalog, mapping, "postgres", tenancy_id=database.tenancy_id))
+    with session.turn() as external:
+        there = external.execute(external_checksums(mapping, external_tables, database.tenancy_id)).fetchall()
+    return _comparison(mapping, here, there)
+
+
+def _comparison(
+    mapping: SyncMapping, source_sums: Iterable[tuple[str, int, int]], destination_sums: Iterable[tuple[str, int, int]]
+) -> Comparison:
+    here, there = (
+        {tenancy: _Sum(rows, int(hashes)) for tenancy, rows, hashes in sums} for sums in (source_sums, destination_sums)
+    )
+    differing = sorted(tenancy for tenancy in here.keys() | there.keys() if here.get(tenancy) != there.get(tenancy))
     return Comparison(
         mapping.mapping_id,
         sum(entry.rows for entry in here.values()),
@@ -74,24 +102,50 @@ def compare(
     )
 
 
-def source_checksums(catalog: Catalog, mapping: SyncMapping) -> sql.Composed:
-    """Return the SELECT of (tenancy as text, rows, sum of hashes) over what the source has for a mapping."""
-    texts = [f"(tenancy.columns->>'{entry.name}')" for entry in catalog.tenancy.columns]
-    texts += [_source_text(entry) for entry in mapping.columns_for("clickhouse")]
-    canonical = " || ".join(f"coalesce(octet_length({text})::text || ':' || {text}, '-')" for text in texts)
-    return sql.SQL(
-        "select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint) from ("
-        "select tenancy.tenancy_id, {canonical} as canonical from {table} as source {joins} "
-        "join {tenancies} as tenancy on tenancy.tenancy_id = {tenancy} "
-        "where tenancy.deleted_at is null and {filter}) as rows group by tenancy_id"
+def source_checksums(
+    catalog: Catalog, mapping: SyncMapping, kind: DestinationKind, *, tenancy_id: TenancyId | None = None
+) -> sql.Composed:
+    """Return the SELECT of (tenancy as text, rows, sum of hashes) over what the source has for a kind of destination.
+
+    Args:
+        catalog: the mappings in use.
+        mapping: the one to sum up.
+        kind: whose columns; ClickHouse also has the tenancy's.
+        tenancy_id: whose rows; None means everybody's.
+    """
+    texts = [_postgres_text(entry, entry.converted) for entry in mapping.columns_for(kind)]
+    if kind == "clickhouse":
+        texts = [*(f"(tenancy.columns->>'{entry.name}')" for entry in catalog.tenancy.columns), *texts]
+    rows = sql.SQL(
+        "{table} as source {joins} join {tenancies} as tenancy on tenancy.tenancy_id = {tenancy} "
+        "where tenancy.deleted_at is null{whose} and {filter}"
     ).format(
-        canonical=expression(canonical),
         table=table_name(mapping.source),
         joins=joined((join_clause(join) for join in mapping.joins), " "),
         tenancies=ours("tenancy"),
         tenancy=tenancy_value(mapping) if mapping.tenancy.column is None else column(mapping.tenancy.column),
+        whose=sql.SQL("" if tenancy_id is None else " and tenancy.tenancy_id = {}").format(sql.Literal(tenancy_id)),
         filter=row_filter(mapping),
     )
+    return _postgres_checksums(sql.SQL("tenancy.tenancy_id"), texts, rows)
+
+
+def external_checksums(mapping: SyncMapping, external_tables: ExternalTables, tenancy_id: TenancyId) -> sql.Composed:
+    """Return the same SELECT over a mapping's table in an external database, for one tenancy."""
+    texts = [_postgres_text(entry, f'target."{entry.name}"') for entry in mapping.columns_for("postgres")]
+    owner = column(TENANCY, "target")
+    rows = sql.SQL("{table} as target where {owner} = {tenancy}").format(
+        table=external_tables.table(mapping), owner=owner, tenancy=sql.Literal(tenancy_id)
+    )
+    return _postgres_checksums(owner, texts, rows)
+
+
+def _postgres_checksums(owner: sql.Composable, texts: Iterable[str], rows: sql.Composable) -> sql.Composed:
+    canonical = " || ".join(f"coalesce(octet_length({text})::text || ':' || {text}, '-')" for text in texts)
+    return sql.SQL(
+        "select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint) from ("
+        "select {owner}, {canonical} as canonical from {rows}) as rows group by tenancy_id"
+    ).format(owner=owner, canonical=expression(canonical), rows=rows)
 
 
 def clickhouse_checksums(catalog: Catalog, mapping: SyncMapping, names: tables.ClickHouseNames) -> str:
@@ -106,8 +160,8 @@ def clickhouse_checksums(catalog: Catalog, mapping: SyncMapping, names: tables.C
     )
 
 
-def _source_text(entry: Column) -> str:
-    text = entry.data_type.checksum(entry.converted)
+def _postgres_text(entry: Column, value: str) -> str:
+    text = entry.data_type.checksum(value)
     for key in entry.unverified_json_keys:
         text = f"regexp_replace({text}, '{_json_member(key)}', '')"
     return text

@@ -5,9 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,72 +16,19 @@ from dbsync_pipeline.capture import install
 from dbsync_pipeline.demo.schema import create_schema
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY
+from dbsync_pipeline_tests.cli.commands import DBSYNC, Command, environment, run, sign_up
 from dbsync_pipeline_tests.harness import Harness
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-DBSYNC = [sys.executable, "-m", "dbsync_pipeline.cli.main"]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """The environment without anything of this project's, but for what is given; wide enough for any table."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("DBSYNC_", "DAGSTER_"))}
-    return bare | {"COLUMNS": "200"} | variables
-
-
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*DBSYNC, *arguments], env=environment(**variables), capture_output=True, text=True, timeout=240, check=False
-    )
-
-
-@pytest.fixture
-def dbsync(pipeline: Harness, clickhouse_database_prefix: str) -> Command:
-    """Runs `dbsync` on the test's source and on ClickHouse databases of its own."""
-    variables = {
-        "DBSYNC_SOURCE_URL": pipeline.url,
-        "DBSYNC_CLICKHOUSE_URL": pipeline.server.clickhouse.url,
-        "DBSYNC_CLICKHOUSE_DATABASE": clickhouse_database_prefix,
-    }
-
-    def on_test_databases(*arguments: str, **others: str) -> subprocess.CompletedProcess[str]:
-        return run(*arguments, **(variables | others))
-
-    return on_test_databases
-
-
-def sign_up(pipeline: Harness, names: list[str]) -> str:
-    """Add a tenancy with one user a name; return its id."""
-    tenancy = str(uuid.uuid4())
-    with psycopg.connect(pipeline.url) as connection:
-        connection.execute(
-            """insert into "Project" (id, "displayName", "isProductionMode", "updatedAt")
-            values (%s, '', true, now())""",
-            [tenancy],
-        )
-        connection.execute(
-            """insert into "Tenancy" (id, "projectId", "branchId", "hasNoOrganization", "updatedAt")
-            values (%s, %s, 'main', 'TRUE', now())""",
-            [tenancy, tenancy],
-        )
-        for name in names:
-            connection.execute(
-                """insert into "ProjectUser" ("tenancyId", "projectUserId", "displayName", "mirroredProjectId",
-                "mirroredBranchId", "updatedAt") values (%s, gen_random_uuid(), %s, %s, 'main', now())""",
-                [tenancy, name, tenancy],
-            )
-    return tenancy
 
 
 def test_init_sync_status_and_query_tell_one_story(pipeline: Harness, dbsync: Command) -> None:
     ours, theirs = sign_up(pipeline, ["Ada", "[bold]Grace"]), sign_up(pipeline, ["Someone else"])
     assert dbsync("init").returncode == 0
-    waiting = {entry["mapping_id"]: entry for entry in json.loads(dbsync("status", "--json").stdout)}
+    waiting = {entry["mapping_id"]: entry for entry in json.loads(dbsync("status", "--json").stdout)["mappings"]}
     # Three rows, and two tenancies that may have rows from before they came.
     assert waiting["users"]["waiting_for_sequencer"] == 5
     synced = dbsync("sync")
     assert (synced.returncode, synced.stdout) == (0, "Delivered 3 rows.\n")
-    rest = json.loads(dbsync("status", "--json").stdout)
+    rest = json.loads(dbsync("status", "--json").stdout)["mappings"]
     assert {entry["waiting_for_sequencer"] + entry["waiting_for_delivery"] for entry in rest} == {0}
     everyone = dbsync("query", "select display_name from users order by display_name")
     assert "Ada" in everyone.stdout
@@ -216,7 +161,7 @@ def test_mappings_are_listed_shown_and_refused_with_their_line(dbsync: Command, 
 
 def test_every_command_explains_itself() -> None:
     overview = run("--help").stdout
-    for command in ("demo", "dev", "init", "sync", "status", "query", "mapping"):
+    for command in ("demo", "dev", "init", "sync", "status", "query", "destination", "mapping"):
         assert command in overview
         assert run(command, "--help").stdout
 
@@ -230,6 +175,10 @@ def test_demo_once_proves_itself_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "every mapping equals its source" in result.stdout
+    (customer,) = (line.split() for line in result.stdout.splitlines() if line.split()[:1] == ["customer_2"])
+    # Mappings, rows here and there, and how many mappings differ.
+    assert (customer[2], customer[5]) == ("2", "0")
+    assert customer[3] == customer[4] != "0"
     assert list(home.iterdir()) == []
 
 
@@ -246,11 +195,14 @@ def test_demo_runs_live_until_interrupted_and_leaves_nothing(tmp_path: Path) -> 
     ) as demo:
         assert demo.stdout is not None
         seen = ""
-        # Rows reach ClickHouse through Dagster's own sensors and runs: the table shows them.
+        # Rows reach both kinds of copies through Dagster's own sensors and runs: the tables show them.
+        missing = {"users", "customer_1"}
         for line in demo.stdout:
             seen += line
             cells = line.split()
-            if cells[:1] == ["users"] and int(cells[2].replace(",", "")) > 0:
+            if cells and cells[0] in missing and int(cells[2].replace(",", "")) > 0:
+                missing.remove(cells[0])
+            if not missing:
                 break
         else:
             pytest.fail(seen)

@@ -15,7 +15,9 @@ from dbsync_pipeline.cli.main import app
 from dbsync_pipeline.mappings import spec, types
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.settings import Settings
-from dbsync_pipeline.status import MappingStatus
+from dbsync_pipeline.destinations.postgres import address
+from dbsync_pipeline.destinations.postgres import tables as external_tables
+from dbsync_pipeline.status import DestinationStatus, MappingStatus
 from dbsync_pipeline_tests.docs.pages import ROOT, code, page, section, table, tables, without_code
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -56,6 +58,8 @@ def test_every_setting_with_its_default_and_meaning():
 
 def test_no_page_names_a_variable_that_does_not_exist():
     known = {f"DBSYNC_{name.upper()}" for name in Settings.model_fields}
+    # Connection strings may stand in variables of any name that begins so.
+    known |= {address._VARIABLE_PREFIX.removesuffix("_")}
     named = {name for path in PAGES for name in re.findall(r"\bDBSYNC_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))}
     # The instance's own, and the tests' own.
     others = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("dagster.yaml", "Makefile"))
@@ -68,7 +72,11 @@ def test_no_page_names_a_variable_that_does_not_exist():
 def test_every_command_with_its_options_and_defaults(name, command):
     text = section("operating.md", f"`{name}`")
     documented = {code(row["option"]): code(row["default"]) for rows in tables(text) for row in rows}
-    options = {param.opts[0]: param.default for param in command.params if param.param_type_name == "option"}
+    options = {
+        param.opts[0]: "required" if param.required else param.default
+        for param in command.params
+        if param.param_type_name == "option"
+    }
     options.pop("--help", None)
     assert set(documented) == set(options)
     for option, default in options.items():
@@ -76,7 +84,7 @@ def test_every_command_with_its_options_and_defaults(name, command):
 
 
 def test_no_page_names_a_command_that_does_not_exist():
-    groups = {*(name for name, _ in COMMANDS), "dbsync mapping"}
+    groups = {*(name for name, _ in COMMANDS), "dbsync mapping", "dbsync destination"}
     for path in PAGES:
         for found in re.findall(
             r"`(dbsync [a-z]+(?: (?:list|show|validate|[a-z]+))?)", path.read_text(encoding="utf-8")
@@ -113,8 +121,26 @@ def test_every_type():
 
 
 def test_every_field_of_the_status():
-    documented = [code(row["field"]) for row in table("operating.md", "Monitoring")]
-    assert documented == list(MappingStatus.__dataclass_fields__)
+    mappings, failing = ([code(row["field"]) for row in rows] for rows in tables(section("operating.md", "Monitoring")))
+    assert mappings == list(MappingStatus.__dataclass_fields__)
+    assert failing == list(DestinationStatus.__dataclass_fields__)
+
+
+def test_every_object_in_an_external_database():
+    documented = {code(row["object"]) for row in table("external.md", "What its owner sees")}
+    assert documented == {"<mapping>", external_tables._CHECKPOINT, external_tables._INSTALLED}
+
+
+def test_every_column_of_the_configuration():
+    sql = objects.tables(load_catalog()).as_string(None)
+    (created,) = re.findall(r"create table if not exists dbsync\.destination \((.*?)^\)", sql, re.DOTALL | re.MULTILINE)
+    documented = {code(row["column"]) for row in table("external.md", "Configuring one")}
+    assert documented == set(re.findall(r"^    (\w+) (?!\()", created, re.MULTILINE)) - {"kind"}
+
+
+def test_every_keyword_of_a_connection_string():
+    (accepted,) = re.findall(r"only these are accepted: (.*?)\. None", page("external.md"), re.DOTALL)
+    assert {name.partition("=")[0] for name in re.findall(r"`([a-z_=]+)`", accepted)} == address._KEYWORDS
 
 
 def test_every_table_of_the_schema():

@@ -19,7 +19,7 @@ from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestin
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.mappings.schema import read_schema
 from dbsync_pipeline.sequencer.statements import generate
-from dbsync_pipeline.verify.compare import clickhouse_checksums, source_checksums
+from dbsync_pipeline.verify.compare import clickhouse_checksums, external_checksums, source_checksums
 from dbsync_pipeline_tests.harness import Harness
 
 DIRECTORY = Path(__file__).parent
@@ -83,7 +83,16 @@ def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
         yield (
             f"verify_{mapping.mapping_id}",
             readable(
-                source_checksums(pipeline.catalog, mapping), clickhouse_checksums(pipeline.catalog, mapping, NAMES)
+                source_checksums(pipeline.catalog, mapping, "clickhouse"),
+                clickhouse_checksums(pipeline.catalog, mapping, NAMES),
+            ),
+        )
+        tenancy = uuid.UUID(int=1)
+        yield (
+            f"verify_external_{mapping.mapping_id}",
+            readable(
+                source_checksums(pipeline.catalog, mapping, "postgres", tenancy_id=tenancy),
+                external_checksums(mapping, pipeline.pipeline.external_tables, tenancy),
             ),
         )
 

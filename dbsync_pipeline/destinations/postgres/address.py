@@ -93,12 +93,24 @@ def look_up(connection: str, policy: Policy) -> Address:
     return Address(f"{given['host']}:{ports[0]}/{given['dbname']}", {**_FIXED, **given, **lists})
 
 
+def shown(connection: str) -> str:
+    """Return what anybody may see of a connection string: host, port and database, or the reference that it is."""
+    if connection.partition(":")[0] in _REFERENCES:
+        return connection
+    try:
+        given = _parsed(connection)
+    except ConnectionStringError:
+        return "not readable"
+    return f"{given.get('host', '')}:{given.get('port') or 5432}/{given.get('dbname', '')}"
+
+
+_REFERENCES = ("env", "file")
 _FORM = "Write it as postgresql://user:password@host:port/database, env:NAME or file:NAME."
 
 
 def _dereferenced(connection: str, policy: Policy) -> str:
     kind, separator, name = connection.partition(":")
-    if not separator or kind not in ("env", "file"):
+    if not separator or kind not in _REFERENCES:
         return connection
     if kind == "env":
         if not name.startswith(_VARIABLE_PREFIX):

@@ -118,6 +118,10 @@ class ExternalTables:
         """Return the columns that tell rows apart; several tenancies may share a database."""
         return (TENANCY, *mapping.key)
 
+    def outdated(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
+        """Return those mappings whose tables are missing there, or are not what they should be."""
+        return self._missing(self._fingerprints(connection), mappings)
+
     def ensure(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping], place: str) -> None:
         """Make or upgrade what these mappings need; costs one query where there is nothing to do.
 
@@ -125,7 +129,7 @@ class ExternalTables:
             IncompatibleTargetError: somebody else's object stands in the way, or ours cannot be changed safely.
             psycopg.Error: the database refuses.
         """
-        if self._missing(self._fingerprints(connection), mappings):
+        if self.outdated(connection, mappings):
             with connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dbsync {self.schema}"])
                 self._install(connection, mappings, place)

@@ -1,0 +1,17 @@
+select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
+  from (select tenancy.tenancy_id, coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(((source."configOAuthProviderId")::text)::text)::text || ':' || ((source."configOAuthProviderId")::text)::text, '-') || coalesce(octet_length(((source."providerAccountId")::text)::text)::text || ':' || ((source."providerAccountId")::text)::text, '-') || coalesce(octet_length(((source."email")::text)::text)::text || ':' || ((source."email")::text)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') as canonical
+  from "public"."ProjectUserOAuthAccount" as source 
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
+  where tenancy.deleted_at is null and tenancy.tenancy_id = '00000000000000000000000000000001'::uuid and (source."projectUserId" is not null)) as rows group by tenancy_id;
+
+select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
+  from (select "target"."tenancy_id", coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."user_id")::text)::text || ':' || (target."user_id")::text, '-') || coalesce(octet_length((target."provider")::text)::text || ':' || (target."provider")::text, '-') || coalesce(octet_length((target."provider_account_id")::text)::text || ':' || (target."provider_account_id")::text, '-') || coalesce(octet_length((target."email")::text)::text || ':' || (target."email")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text, '-') as canonical
+  from "dbsync"."connected_accounts" as target
+  where "target"."tenancy_id" = '00000000000000000000000000000001'::uuid) as rows group by tenancy_id;
+

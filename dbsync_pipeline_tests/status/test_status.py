@@ -1,0 +1,100 @@
+"""What is said about external databases: summed up by mapping, and by themselves where they fail."""
+
+from dbsync_pipeline import status
+from dbsync_pipeline.status import MappingStatus, Status, read_destinations, read_status
+from dbsync_pipeline_tests.harness import Harness
+
+NOBODY = "postgresql://nobody:hunter2@127.0.0.1:1/gone"
+
+
+def found(pipeline: Harness, tenancy: object = None) -> Status:
+    return read_status(
+        pipeline.admin,
+        pipeline.catalog,
+        pipeline.pipeline.columns,
+        tenancy=None if tenancy is None else str(tenancy),
+    )
+
+
+def line(of: Status, mapping_id: str, kind: str) -> MappingStatus | None:
+    return next((entry for entry in of.mappings if (entry.mapping_id, entry.kind) == (mapping_id, kind)), None)
+
+
+def test_external_databases_are_summed_up_by_mapping(pipeline: Harness) -> None:
+    app = pipeline.app
+    ours, theirs = app.tenancy(), app.tenancy()
+    app.user(ours)
+    app.user(ours)
+    app.user(theirs)
+    assert line(found(pipeline), "users", "postgres") is None
+    pipeline.configure_external(ours, "one")
+    pipeline.configure_external(ours, "two", mappings=["users"])
+    pipeline.configure_external(theirs)
+    # A row waits for its number once, however many copies it has.
+    before = found(pipeline)
+    assert status.waiting_for_sequencer(before) == sum(
+        entry.waiting_for_sequencer for entry in before.mappings if entry.kind == "clickhouse"
+    )
+    pipeline.sequence()
+    everything = found(pipeline)
+    users, teams = (line(everything, name, "postgres") for name in ("users", "teams"))
+    assert users is not None
+    assert teams is not None
+    # Two users in each of two databases, and one in the third.
+    assert (users.destinations, users.pending, users.waiting_for_delivery) == (3, 3, 5)
+    assert (teams.destinations, teams.pending, teams.waiting_for_delivery) == (2, 0, 0)
+    assert users.lag_seconds > 0
+    mine = line(found(pipeline, ours), "users", "postgres")
+    assert mine is not None
+    assert (mine.destinations, mine.waiting_for_delivery) == (2, 4)
+    states = read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns)
+    assert states[f"postgres:{ours}:two"].waiting_for_delivery == 2
+    pipeline.drain()
+    users = line(found(pipeline), "users", "postgres")
+    assert users is not None
+    assert (users.pending, users.waiting_for_delivery, users.lag_seconds) == (0, 0, 0.0)
+    assert read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns) == {}
+
+
+def test_a_failing_database_is_listed_with_its_attempts_and_error(pipeline: Harness) -> None:
+    app = pipeline.app
+    ours, theirs = app.tenancy(), app.tenancy()
+    app.user(ours)
+    pipeline.configure_external(ours, "gone", url=NOBODY, mappings=["users"])
+    pipeline.configure_external(theirs)
+    pipeline.configure(retry_base_seconds=60, retry_max_seconds=60)
+    pipeline.sequence()
+    pipeline.sync_external(errors=True)
+    (failing,) = found(pipeline).failing
+    assert (failing.destination_id, failing.failing, failing.attempts) == (f"postgres:{ours}:gone", ["users"], 1)
+    assert failing.next_attempt_at is not None
+    assert failing.last_error is not None
+    assert "127.0.0.1:1/gone" in failing.last_error
+    assert "hunter2" not in failing.last_error
+    users = line(found(pipeline), "users", "postgres")
+    assert users is not None
+    assert (users.failing, users.last_error) == (1, failing.last_error)
+    assert found(pipeline, theirs).failing == []
+
+
+def test_the_list_of_those_that_fail_is_bounded(pipeline: Harness, monkeypatch) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    for number in range(3):
+        pipeline.configure_external(tenancy, f"gone{number}", url=NOBODY, mappings=["users"])
+    pipeline.configure(retry_base_seconds=60, retry_max_seconds=60)
+    pipeline.sequence()
+    pipeline.sync_external(errors=True)
+    monkeypatch.setattr(status, "MOST_FAILING_LISTED", 2)
+    assert len(found(pipeline).failing) == 2
+
+
+def test_a_disabled_database_counts_for_nothing(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.configure_external(tenancy, url=NOBODY)
+    pipeline.sequence()
+    assert len(read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns)) == 1
+    pipeline.admin.execute("update dbsync.destination set enabled = false where kind = 'postgres'")
+    assert line(found(pipeline), "users", "postgres") is None
+    assert read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns) == {}
