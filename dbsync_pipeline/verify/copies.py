@@ -13,8 +13,8 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import DestinationKind, SyncMapping
 from dbsync_pipeline.verify.scope import Scope
-from dbsync_pipeline.verify.states import Key
 from dbsync_pipeline.verify.statements import Buckets, ClickHouseRows, ExternalRows
+from dbsync_pipeline.verify.states import Key
 
 Answer = list[tuple[Any, ...]]
 
@@ -60,7 +60,12 @@ class ClickHouseCopy(Copy):
     destination_id = CLICKHOUSE
 
     def __init__(
-        self, clickhouse: ClickHouse, catalog: Catalog, mapping: SyncMapping, names: tables.ClickHouseNames, scope: Scope
+        self,
+        clickhouse: ClickHouse,
+        catalog: Catalog,
+        mapping: SyncMapping,
+        names: tables.ClickHouseNames,
+        scope: Scope,
     ) -> None:
         self._clickhouse = clickhouse
         self._catalog = catalog
@@ -92,7 +97,9 @@ class ClickHouseCopy(Copy):
 
     def newest(self) -> tuple[str, int] | None:
         """Return the highest sequence id of rows, deleted ones too, and checkpoints."""
-        return next(((tenancy, number) for tenancy, number in self._clickhouse.query(self._of(self._scope).newest())), None)
+        return next(
+            ((tenancy, number) for tenancy, number in self._clickhouse.query(self._of(self._scope).newest())), None
+        )
 
     def strangers(self, limit: int) -> list[Key]:  # noqa: ARG002 -- there are none
         """Return nothing: everybody's rows are here, and a tombstone reaches all of them."""
@@ -105,7 +112,12 @@ class ExternalCopy(Copy):
     kind: DestinationKind = "postgres"
 
     def __init__(
-        self, session: ExternalSession, mapping: SyncMapping, external: ExternalTables, destination_id: str, tenancy: str
+        self,
+        session: ExternalSession,
+        mapping: SyncMapping,
+        external: ExternalTables,
+        destination_id: str,
+        tenancy: str,
     ) -> None:
         self._session = session
         self._rows = ExternalRows(mapping, external, tenancy)

@@ -36,6 +36,14 @@ on conflict (tenancy_id) do update set former = known.former || jsonb_build_arra
 where known.columns <> excluded.columns and not known.former @> jsonb_build_array(excluded.columns)
 """
 
+# Tombstones of a pair that nobody ever claimed would be left out, as there could be nothing for them to remove.
+_CLAIMED = """
+insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted, claims)
+select tenancy_id, mapping_id, destination_id, wanted, claims
+from jsonb_populate_recordset(null::dbsync.pending, %s) order by tenancy_id
+on conflict (destination_id, tenancy_id, mapping_id) do update set claims = greatest(known.claims, excluded.claims)
+"""
+
 
 class Repair:
     """Repairs one mapping in one copy."""
@@ -67,6 +75,7 @@ class Repair:
             self._connection.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
             states = self._states.read(self._connection, keys)
             gone = [key for key in keys if states[key].texts is None]
+            self._make_claimed({key.tenancy for key in gone})
             self._states.entomb(self._connection, gone)
         # Waits for whoever has locked one of the rows, and holds up nobody else meanwhile.
         self._states.mark(self._connection, [key for key in keys if states[key].texts is not None])
@@ -81,7 +90,7 @@ class Repair:
                 f"tenancy {tenancy}, which no change can exceed",
                 "Remove that row or checkpoint there by hand, then verify again.",
             )
-        row = self._connection.execute("select last_value < %s from dbsync.sequence_id", [sequence_id]).fetchone()
+        row = self._connection.execute("select last_sequence_id < %s from dbsync.sequencer", [sequence_id]).fetchone()
         if row != (True,):
             return
         with self._connection.transaction():
@@ -93,3 +102,8 @@ class Repair:
         places = {(entry.tenancy, tuple(entry.place.items())) for entry in differences if entry.place}
         for tenancy, place in sorted(places):
             self._connection.execute(_PLACE, [Jsonb({"tenancy_id": tenancy, "columns": dict(place)})])
+
+    def _make_claimed(self, tenancies: Iterable[str]) -> None:
+        destination = {"destination_id": self._copy.destination_id, "mapping_id": self._mapping.mapping_id}
+        pairs = [{"tenancy_id": tenancy, "wanted": 0, "claims": 1, **destination} for tenancy in tenancies]
+        self._connection.execute(_CLAIMED, [Jsonb(pairs)])

@@ -18,7 +18,7 @@ SLOTS = 1 << 32
 
 @dataclass(frozen=True)
 class Share:
-    """An interval of hashes that begins at `start` and has `width` of them, beyond the last of which comes the first."""
+    """An interval of hashes of `width` from `start` on; after the last one comes the first."""
 
     start: int
     width: int

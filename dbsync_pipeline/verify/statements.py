@@ -162,9 +162,7 @@ def source_rows(
         filter=row_filter(mapping),
         sequence=column(columns.sequence),
     )
-    return PostgresRows(
-        sql.SQL("tenancy.tenancy_id"), source_key(mapping), source_texts(catalog, mapping, kind), rows
-    )
+    return PostgresRows(sql.SQL("tenancy.tenancy_id"), source_key(mapping), source_texts(catalog, mapping, kind), rows)
 
 
 class ExternalRows(PostgresRows):
@@ -187,9 +185,7 @@ class ExternalRows(PostgresRows):
 
     def texts(self, keys: Iterable[Sequence[str]]) -> sql.Composed:
         """Return the SELECT of (tenancy, key, sequence id, texts) of rows with some keys."""
-        return sql.SQL(
-            "select {owner}::text, {key}, {sequence}, {texts} from {rows} and {key} in ({keys})"
-        ).format(
+        return sql.SQL("select {owner}::text, {key}, {sequence}, {texts} from {rows} and {key} in ({keys})").format(
             owner=self._owner,
             key=text_array(self._key),
             sequence=column(SEQUENCE, "target"),
@@ -306,7 +302,10 @@ def _postgres_canonical(texts: Iterable[str]) -> str:
 def _postgres_hash(canonical: sql.Composable, digits: int, bits: int) -> sql.Composed:
     # Sixteen bits are read as a number without sign, as ClickHouse does; 64 have one on both sides.
     return sql.SQL("('x' || left(md5({}), {}))::bit({})::{}").format(
-        canonical, sql.Literal(digits), sql.Literal(bits), sql.SQL("bigint" if bits == 64 else "integer")  # noqa: PLR2004 -- bits
+        canonical,
+        sql.Literal(digits),
+        sql.Literal(bits),
+        sql.SQL("bigint" if bits == 64 else "integer"),  # noqa: PLR2004 -- bits
     )
 
 

@@ -97,9 +97,9 @@ class States:
 
     def read(self, connection: psycopg.Connection, keys: Sequence[Key]) -> dict[Key, RowState]:
         """Return the state of each key."""
-        found = dict.fromkeys(keys, RowState())
+        found: dict[Key, RowState] = dict.fromkeys(keys, RowState())
         for position, sequence_id, dirty, touched, texts, version in connection.execute(self.rows(keys)):
-            key = keys[position - 1]
+            key: Key = keys[position - 1]
             state = found[key]
             # Where the tenancy is not part of the row, several may have the key, one of them at most the tenancy's.
             found[key] = RowState(
@@ -111,10 +111,9 @@ class States:
                 version=f"{state.version} {version}",
             )
         for position, entombed, unnumbered in connection.execute(self.tombstones(keys)):
-            state = found[keys[position - 1]]
-            found[keys[position - 1]] = replace(
-                state, unnumbered=state.unnumbered or unnumbered, entombed=entombed or 0
-            )
+            key = keys[position - 1]
+            state = found[key]
+            found[key] = replace(state, unnumbered=state.unnumbered or unnumbered, entombed=entombed or 0)
         return found
 
     def elsewhere(self, connection: psycopg.Connection, keys: Sequence[Key]) -> set[Key]:

@@ -27,8 +27,8 @@ taken them, or the patience is over; a row with neither number nor flag is repor
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import batched
-from typing import Any
+from itertools import compress, islice
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -37,8 +37,8 @@ from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.verify.copies import Answer, Copy
 from dbsync_pipeline.verify.differences import Difference, Kind, Verified
-from dbsync_pipeline.verify.states import Key, RowState, States
 from dbsync_pipeline.verify.statements import MOST_BUCKETS, Buckets, column_names, source_rows
+from dbsync_pipeline.verify.states import Key, RowState, States
 
 MOST_LISTED = 100
 """Differences kept of one mapping in one destination; all are counted, and repaired."""
@@ -52,6 +52,7 @@ _ROWS_A_BUCKET = 256
 _MOST_WATCHED = 1_000
 _LOOK_AGAIN_SECONDS = 0.25
 
+_Item = TypeVar("_Item")
 _Repair = Callable[[list[Difference]], None]
 
 
@@ -110,7 +111,7 @@ class Verification:
         """
         here, there = _by_first(self._source_sums()), _by_first(self._copy.sums())
         differing = {name: max(here[name][0], there[name][0]) for name in here | there if here[name] != there[name]}
-        for keys in batched(self._differing_keys(differing), _KEYS_AT_ONCE):
+        for keys in _in_parts(self._differing_keys(differing), _KEYS_AT_ONCE):
             self._judge(keys)
         self._find_strangers()
         self._find_ahead()
@@ -160,8 +161,8 @@ class Verification:
         here = _by_first(self._connection.execute(self._rows_of([tenancy]).buckets(count)).fetchall())
         there = _by_first(self._copy.buckets(tenancy, count))
         differing = sorted(bucket for bucket in here | there if here[bucket] != there[bucket])
-        for chosen in batched(differing, max(1, _HASHES_AT_ONCE * count // rows)):
-            yield Buckets(count, chosen)
+        for chosen in _in_parts(differing, max(1, _HASHES_AT_ONCE * count // rows)):
+            yield Buckets(count, tuple(chosen))
 
     def _different_hashes(self, tenancies: Sequence[str], buckets: Buckets) -> Iterator[Key]:
         here = _hashes(self._connection.execute(self._rows_of(tenancies).hashes(buckets)).fetchall())
@@ -195,20 +196,14 @@ class Verification:
     ) -> Difference | None:
         if state.forgotten:
             return self._told(key, Kind.NEVER_NUMBERED)
-        if state.texts is None:
-            if not rows:
-                return None
-            kind = Kind.RESURRECTED if state.entombed else Kind.EXTRA
-            return self._told(key, kind, texts=rows[0][1])
-        if not rows:
-            return self._told(key, Kind.MISSING)
         wrong = [row for row in rows if row[1] != state.texts]
         if not wrong:
-            return None
+            return self._told(key, Kind.MISSING) if state.texts is not None and not rows else None
         sequence_id, texts = wrong[0]
-        columns = tuple(
-            name for name, here, there in zip(self._names, state.texts, texts, strict=True) if here != there
-        )
+        if state.texts is None:
+            return self._told(key, Kind.RESURRECTED if state.entombed else Kind.EXTRA, texts=texts)
+        differing = (here != there for here, there in zip(state.texts, texts, strict=True))
+        columns = tuple(compress(self._names, differing))
         if len(rows) > 1:
             return self._told(key, Kind.EXTRA, columns, texts)
         return self._told(key, Kind.STALE if sequence_id < state.sequence_id else Kind.ALTERED, columns, texts)
@@ -232,7 +227,9 @@ class Verification:
             return []
         elsewhere = self._states.elsewhere(self._connection, [key for key, _ in extra])
         return [
-            Difference(entry.tenancy, entry.key, Kind.WRONG_TENANCY if key in elsewhere else entry.kind, (), entry.place)
+            Difference(
+                entry.tenancy, entry.key, Kind.WRONG_TENANCY if key in elsewhere else entry.kind, (), entry.place
+            )
             for key, entry in extra
         ]
 
@@ -268,6 +265,12 @@ class Verification:
         self._listed += differences[: MOST_LISTED - len(self._listed)]
         if self._repair is not None and differences:
             self._repair(differences)
+
+
+def _in_parts(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    remaining = iter(items)
+    while part := list(islice(remaining, size)):
+        yield part
 
 
 def _by_first(answer: Answer) -> defaultdict[Any, tuple[int, int]]:
