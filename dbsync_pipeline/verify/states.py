@@ -98,8 +98,8 @@ class States:
     def read(self, connection: psycopg.Connection, keys: Sequence[Key]) -> dict[Key, RowState]:
         """Return the state of each key."""
         found: dict[Key, RowState] = dict.fromkeys(keys, RowState())
-        for position, sequence_id, dirty, touched, texts, version in connection.execute(self.rows(keys)):
-            key: Key = keys[position - 1]
+        for position, sequence_id, dirty, touched, texts, version in connection.execute(self.rows(keys)).fetchall():
+            key = keys[int(position) - 1]
             state = found[key]
             # Where the tenancy is not part of the row, several may have the key, one of them at most the tenancy's.
             found[key] = RowState(
@@ -110,8 +110,8 @@ class States:
                 state.touched or touched,
                 version=f"{state.version} {version}",
             )
-        for position, entombed, unnumbered in connection.execute(self.tombstones(keys)):
-            key = keys[position - 1]
+        for position, entombed, unnumbered in connection.execute(self.tombstones(keys)).fetchall():
+            key = keys[int(position) - 1]
             state = found[key]
             found[key] = replace(state, unnumbered=state.unnumbered or unnumbered, entombed=entombed or 0)
         return found

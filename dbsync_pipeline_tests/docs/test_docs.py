@@ -12,11 +12,11 @@ from pydantic_core import PydanticUndefined
 from dbsync_pipeline import errors
 from dbsync_pipeline.capture import objects
 from dbsync_pipeline.cli.main import app
+from dbsync_pipeline.destinations.postgres import address
+from dbsync_pipeline.destinations.postgres import tables as external_tables
 from dbsync_pipeline.mappings import spec, types
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.settings import Settings
-from dbsync_pipeline.destinations.postgres import address
-from dbsync_pipeline.destinations.postgres import tables as external_tables
 from dbsync_pipeline.status import DestinationStatus, MappingStatus
 from dbsync_pipeline_tests.docs.pages import ROOT, code, page, section, table, tables, without_code
 

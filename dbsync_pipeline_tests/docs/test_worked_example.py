@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from dbsync_pipeline.verify.compare import compare
 from pydantic import SecretStr
 
 from dbsync_pipeline import source
@@ -19,7 +20,6 @@ from dbsync_pipeline.errors import DbsyncError, IncompatibleTargetError, Mapping
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
-from dbsync_pipeline.verify.compare import compare
 from dbsync_pipeline_tests import harness
 from dbsync_pipeline_tests.docs.pages import block, table
 

@@ -12,12 +12,12 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import psycopg
+from dbsync_pipeline.verify.compare import compare
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from dbsync_pipeline.demo.application.actor import Tenancy
 from dbsync_pipeline.demo.application.mix import WEIGHTS, Application
-from dbsync_pipeline.verify.compare import compare
 from dbsync_pipeline_tests.expected import EXPECTED
 from dbsync_pipeline_tests.harness import Harness, init_source
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill

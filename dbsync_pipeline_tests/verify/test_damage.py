@@ -6,29 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from dbsync_pipeline.verify.differences import Difference, Verified
-from dbsync_pipeline.verify.rounds import Choice, verify
+from dbsync_pipeline.verify.rounds import Choice
 from dbsync_pipeline.verify.scope import Scope, Share
-from dbsync_pipeline_tests.harness import External, Harness
+from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.verify.looking import assert_mended, differences, verified
 
-
-def verified(pipeline: Harness, choice: Choice | None = None, *, repair: bool = False) -> list[Verified]:
-    chosen = choice or Choice(mappings=["users", "teams"])
-    return list(verify(pipeline.pipeline, chosen, repair=repair, patience_seconds=0))
-
-
-def differences(pipeline: Harness, choice: Choice | None = None, *, repair: bool = False) -> list[Difference]:
-    found = verified(pipeline, choice, repair=repair)
-    assert [entry.error for entry in found if entry.error] == []
-    return [difference for entry in found for difference in entry.differences]
-
-
-def mended(pipeline: Harness) -> None:
-    """Repair, deliver, and look again."""
-    differences(pipeline, repair=True)
-    pipeline.drain()
-    assert differences(pipeline) == []
-    pipeline.assert_equal("users", "teams")
+LOOKED_AT = ("users", "teams")
 
 
 class Damaged:
@@ -159,13 +142,100 @@ DAMAGE: dict[Callable[[Damaged], UUID], tuple[str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_damage_in_clickhouse_is_found_named_and_repaired(pipeline: Harness, damage: Callable[[Damaged], UUID]) -> None:
     damaged = Damaged(pipeline)
-    assert differences(pipeline) == []
+    assert differences(pipeline, *LOOKED_AT) == []
     tenancy = damage(damaged)
-    found = differences(pipeline)
+    found = differences(pipeline, *LOOKED_AT)
     kind, columns = DAMAGE[damage]
     named = [entry for entry in found if entry.kind == kind]
     assert [(entry.tenancy, entry.columns) for entry in named] == [(str(tenancy), columns)], found
     if kind != "ahead of the source":
         assert set(named[0].key) == {"id"}
     assert {entry.kind for entry in found} <= {kind, "ahead of the source"}
-    mended(pipeline)
+    assert_mended(pipeline, *LOOKED_AT)
+
+
+def test_one_altered_value_among_many(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.run(
+        """insert into "ProjectUser" ("tenancyId", "projectUserId", "displayName", "mirroredProjectId",
+        "mirroredBranchId", "updatedAt") select %s, gen_random_uuid(), 'user ' || n, 'p', 'main', now()
+        from generate_series(1, 30000) as n""",
+        tenancy,
+    )
+    pipeline.drain()
+    table = pipeline.names.table(pipeline.catalog.mapping("users"))
+    pipeline.clickhouse.execute(
+        f"insert into {table} select * replace ('user 4711 ' as display_name) from "
+        f"(select * from {table} final where display_name = 'user 4711')"
+    )
+    (found,) = differences(pipeline, "users")
+    assert (found.kind, found.columns) == ("altered", ("display_name",))
+    assert_mended(pipeline, "users")
+
+
+def test_more_differences_than_are_listed_are_counted_and_repaired(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    for _ in range(150):
+        pipeline.app.user(tenancy)
+    pipeline.drain()
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('users'))}")
+    (found,) = verified(pipeline, Choice(mappings=["users"]), repair=True)
+    assert (found.source_rows, found.destination_rows, found.differing, len(found.differences)) == (150, 0, 150, 100)
+    pipeline.drain()
+    assert differences(pipeline, "users") == []
+
+
+def test_a_row_whose_tenancy_hangs_on_another_table(pipeline: Harness) -> None:
+    app = pipeline.app
+    tenancy, other = app.tenancy(), app.tenancy()
+    app.invitation(tenancy, app.team(tenancy))
+    app.invitation(other, app.team(other))
+    pipeline.drain()
+    assert differences(pipeline, "team_invitations") == []
+    table = pipeline.names.table(pipeline.catalog.mapping("team_invitations"))
+    present = f"(select * from {table} final where tenancy_id = '{tenancy}')"
+    pipeline.clickhouse.execute(
+        f"insert into {table} select * replace (toUUID('{other}') as tenancy_id) from {present}"
+    )
+    (found,) = differences(pipeline, "team_invitations")
+    assert (found.kind, found.tenancy) == ("wrong tenancy", str(other))
+    assert_mended(pipeline, "team_invitations")
+
+
+def test_shares_of_the_tenancies_are_all_of_them_together(pipeline: Harness) -> None:
+    tenancies = {str(pipeline.app.tenancy()) for _ in range(20)}
+    for tenancy in tenancies:
+        pipeline.app.user(uuid.UUID(tenancy))
+    pipeline.drain()
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('users'))}")
+    found: list[str] = []
+    for number in range(3, 3 + 4):
+        scope = Scope(share=Share.nth(0.25, number))
+        (entry,) = verified(pipeline, Choice(scope, mappings=["users"]))
+        assert entry.source_rows == entry.differing == len(scope.ids(pipeline.admin) or [])
+        found += [difference.tenancy for difference in entry.differences]
+    assert (len(found), set(found)) == (20, tenancies)
+
+
+def test_what_is_on_its_way_is_no_difference(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    users = [pipeline.app.user(tenancy) for _ in range(3)]
+    pipeline.drain()
+    pipeline.app.update("ProjectUser", {"projectUserId": users[0]}, displayName="newer")
+    pipeline.app.delete("ProjectUser", projectUserId=users[1])
+    pipeline.app.channel(tenancy, users[2], isPrimary="TRUE")
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    (found,) = verified(pipeline, Choice(mappings=["users"]))
+    assert (found.differing, found.waiting) == (0, 3)
+
+
+def test_what_the_sequencer_does_not_take_is_reported(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy)
+    pipeline.drain()
+    pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="newer")
+    (found,) = differences(pipeline, "users")
+    assert (found.kind, found.key) == ("never numbered", {"id": str(user)})
+    pipeline.drain()
+    assert differences(pipeline, "users") == []

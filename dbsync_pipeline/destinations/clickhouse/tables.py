@@ -141,10 +141,12 @@ def plan(clickhouse: ClickHouse, catalog: Catalog, names: ClickHouseNames) -> li
         ClickHouseStep(
             "view of the progress",
             # Aliases would stand for the columns within the aggregates, too.
-            f"create or replace view {names.progress} as select newest.mapping_id as mapping_id, "  # noqa: S608 -- quoted names
-            "newest.tenancy_id as tenancy_id, newest.point.2 as sequence_id, newest.since as complete_since from ("
+            f"create or replace view {names.progress} as "  # noqa: S608 -- quoted names
+            "select newest.mapping_id as mapping_id, newest.tenancy_id as tenancy_id, "
+            "newest.point.2 as sequence_id, newest.since as complete_since from ("
             "select mapping_id, tenancy_id, max((epoch, sequence_id)) as point, "
-            f"argMax(recorded_at, (epoch, sequence_id)) as since from {names.checkpoint} group by mapping_id, tenancy_id) as newest",
+            f"argMax(recorded_at, (epoch, sequence_id)) as since "
+            f"from {names.checkpoint} group by mapping_id, tenancy_id) as newest",
         ),
     ]
     present = _present(clickhouse, names)
