@@ -178,7 +178,8 @@ def _require(connection: psycopg.Connection, tenancy: str, destination_id: str |
     row = connection.execute(
         "select exists (select from dbsync.tenancy where tenancy_id::text = %(tenancy)s), "
         "%(destination)s::text is null or exists (select from dbsync.destination "
-        "where destination_id = %(destination)s and enabled and (tenancy_id is null or tenancy_id::text = %(tenancy)s))",
+        "where destination_id = %(destination)s and enabled "
+        "and (tenancy_id is null or tenancy_id::text = %(tenancy)s))",
         {"tenancy": tenancy, "destination": destination_id},
     ).fetchone()
     known, receives = row if row is not None else (False, False)

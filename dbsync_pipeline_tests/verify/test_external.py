@@ -60,8 +60,7 @@ DAMAGE = {
         [("extra", ())],
     ),
     "a stale row": (
-        "update dbsync.teams set display_name = 'older', sync_sequence_id = sync_sequence_id - 1 "
-        "where display_name = 'one'",
+        "update dbsync.teams set display_name = 'old', sync_sequence_id = 0 where display_name = 'one'",
         [("stale", ("display_name",))],
     ),
     "a row from the future": (
