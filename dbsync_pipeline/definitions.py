@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dbsync_pipeline.defs.assets import build_assets
+from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.sensors import external_sync_sensor, sequencer_sensor, sync_sensor, tenancy_sensor
@@ -30,7 +31,9 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
             assets=build_assets(pipeline),
+            asset_checks=[build_checks(pipeline.catalog)],
             jobs=build_jobs(settings),
+            schedules=[build_verify_schedule()],
             sensors=[tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor],
             resources={
                 "databases": Databases(

@@ -100,3 +100,9 @@ class EmbeddedServiceError(DbsyncError):
     """An embedded Postgres or ClickHouse could not be started or stopped."""
 
     exit_code = 8
+
+
+class BehindError(DbsyncError):
+    """A copy did not come as far as somebody waited for, in time."""
+
+    exit_code = 9

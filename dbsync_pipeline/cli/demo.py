@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,14 +23,16 @@ from dbsync_pipeline.demo.generator import DemoSize, generate
 from dbsync_pipeline.demo.schema import create_schema
 from dbsync_pipeline.demo.traffic import Traffic
 from dbsync_pipeline.destinations.clickhouse.client import place_of
-from dbsync_pipeline.destinations.configured import add_database, databases_of
+from dbsync_pipeline.destinations.configured import add_database
 from dbsync_pipeline.destinations.postgres import address
 from dbsync_pipeline.embedded.services import Services, embedded_services
 from dbsync_pipeline.engine.cycle import Selection
 from dbsync_pipeline.errors import DifferenceError
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import BUILTIN_MAPPINGS, Settings
-from dbsync_pipeline.verify.compare import Comparison, compare, compare_external
+from dbsync_pipeline.verify.differences import Verified
+from dbsync_pipeline.verify.rounds import Choice, verify
 
 _DEFECT = "This is a defect of the pipeline; please report it with the seed."
 
@@ -114,40 +116,21 @@ def _prove(pipeline: Pipeline, customers: list[CustomerDatabase]) -> None:
         raise DifferenceError(f"{len(drained.failures)} deliveries failed", _DEFECT)
     with errors.status("comparing every copy with its source"):
         comparisons = _compare(pipeline)
-        external = _compare_external(pipeline)
-    console.print(comparison_table(comparisons))
-    console.print(external_comparison_table(customers, external))
-    differing = [entry.mapping_id for found in (comparisons, *external.values()) for entry in found if entry.differing]
+    console.print(comparison_table(comparisons[CLICKHOUSE]))
+    console.print(external_comparison_table(customers, comparisons))
+    differing = [entry.mapping_id for found in comparisons.values() for entry in found if entry.differing]
     if differing:
         raise DifferenceError(f"differing mappings: {', '.join(dict.fromkeys(differing))}", _DEFECT)
     console.print(f"{drained.rows:,} rows delivered; every mapping equals its source, row by row, in every copy.")
 
 
-def _compare(pipeline: Pipeline) -> list[Comparison]:
-    with pipeline.source("demo compare") as connection, pipeline.clickhouse() as clickhouse:
-        return [
-            compare(connection, clickhouse, pipeline.catalog, mapping, pipeline.clickhouse_names)
-            for mapping in pipeline.catalog.mappings
-        ]
-
-
-def _compare_external(pipeline: Pipeline) -> dict[str, list[Comparison]]:
-    found: dict[str, list[Comparison]] = {}
-    with pipeline.source("demo compare") as connection:
-        for database in databases_of(connection):
-            with closing(pipeline.external_session(database.connection)) as session:
-                found[database.destination_id] = [
-                    compare_external(
-                        connection,
-                        session,
-                        pipeline.catalog,
-                        mapping,
-                        database=database,
-                        external_tables=pipeline.external_tables,
-                    )
-                    for mapping in pipeline.catalog.mappings
-                    if database.receives(mapping.mapping_id)
-                ]
+def _compare(pipeline: Pipeline) -> dict[str, list[Verified]]:
+    """Return what was compared in each destination."""
+    found: dict[str, list[Verified]] = {}
+    for entry in verify(pipeline, Choice()):
+        if entry.error:
+            raise DifferenceError(f"{entry.destination_id} could not be compared: {entry.error}", _DEFECT)
+        found.setdefault(entry.destination_id, []).append(entry)
     return found
 
 

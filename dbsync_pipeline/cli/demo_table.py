@@ -22,7 +22,7 @@ from dbsync_pipeline.errors import DbsyncError, NotInstalledError, UnreachableEr
 from dbsync_pipeline.mappings.relation import column, row_filter, table_name
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.status import DestinationStatus, MappingStatus, read_destinations, read_status
-from dbsync_pipeline.verify.compare import Comparison
+from dbsync_pipeline.verify.differences import Verified
 
 _REFRESH_SECONDS = 2.0
 _PLAIN_REFRESH_SECONDS = 15.0
@@ -49,24 +49,24 @@ class _View:
     external: list[_ExternalLine]
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+def comparison_table(comparisons: Sequence[Verified]) -> Table:
     """Return the result of comparing every mapping with its source."""
     table = Table(title="source and ClickHouse, compared", title_justify="left", box=SIMPLE)
     table.add_column("mapping", no_wrap=True)
-    for name in ("source", "ClickHouse", "tenancies that differ"):
+    for name in ("source", "ClickHouse", "rows that differ"):
         table.add_column(name, justify="right")
     for entry in comparisons:
         table.add_row(
             entry.mapping_id,
             f"{entry.source_rows:,}",
             f"{entry.destination_rows:,}",
-            f"{len(entry.differing):,}",
+            f"{entry.differing:,}",
             style="red" if entry.differing else None,
         )
     return table
 
 
-def external_comparison_table(customers: Sequence[CustomerDatabase], comparisons: dict[str, list[Comparison]]) -> Table:
+def external_comparison_table(customers: Sequence[CustomerDatabase], comparisons: dict[str, list[Verified]]) -> Table:
     """Return the result of comparing every database of a customer with the source."""
     table = Table(title="source and customers' databases, compared", title_justify="left", box=SIMPLE)
     table.add_column("database", no_wrap=True)

@@ -17,6 +17,8 @@ from dbsync_pipeline.cli.output import errors
 from dbsync_pipeline.cli.query import query
 from dbsync_pipeline.cli.status import status
 from dbsync_pipeline.cli.sync import sync
+from dbsync_pipeline.cli.verify import verify
+from dbsync_pipeline.cli.wait import wait
 from dbsync_pipeline.errors import DbsyncError
 
 app = typer.Typer(
@@ -36,6 +38,8 @@ app.command("dev")(dev)
 app.command("init")(initialise)
 app.command("sync")(sync)
 app.command("status")(status)
+app.command("verify")(verify)
+app.command("wait")(wait)
 app.command("query")(query)
 app.add_typer(destination_commands, name="destination")
 app.add_typer(mapping_commands, name="mapping")

@@ -65,6 +65,20 @@ def require_database(connection: psycopg.Connection, destination_id: str) -> Ext
     return database
 
 
+def require_tenancies(connection: psycopg.Connection, tenancies: Sequence[str]) -> None:
+    """Refuse ids of tenancies that the source never had.
+
+    Raises:
+        DestinationError: there is none of that id.
+    """
+    known = connection.execute(
+        "select tenancy_id::text from dbsync.tenancy where tenancy_id::text = any(%s)", [tenancies]
+    )
+    unknown = sorted(set(tenancies) - {tenancy for (tenancy,) in known})
+    if unknown:
+        raise DestinationError(f"no tenancy {unknown[0]!r}", "Its id is that of the application's own table.")
+
+
 def databases_of(connection: psycopg.Connection, tenancies: Sequence[str] | None = None) -> list[ExternalDatabase]:
     """Return the databases of some tenancies, by their ids as text, or of all."""
     return _read(connection, "%s::text[] is null or tenancy_id::text = any(%s)", [tenancies, tenancies])

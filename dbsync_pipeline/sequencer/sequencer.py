@@ -26,10 +26,10 @@ from dbsync_pipeline.mappings.relation import PENDING_CHANNEL, SEQUENCER_SETTING
 from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 
-_LOCK_KEY = 0x6462_7379_6E63_0001  # "dbsync", 1.
+LOCK_KEY = 0x6462_7379_6E63_0001  # "dbsync", 1.
 
 _BEGIN = sql.SQL("select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true)").format(
-    key=sql.Literal(_LOCK_KEY), setting=sql.Literal(SEQUENCER_SETTING)
+    key=sql.Literal(LOCK_KEY), setting=sql.Literal(SEQUENCER_SETTING)
 )
 
 _MAKE_PENDING = """

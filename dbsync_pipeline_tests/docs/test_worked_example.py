@@ -19,7 +19,7 @@ from dbsync_pipeline.errors import DbsyncError, IncompatibleTargetError, Mapping
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
-from dbsync_pipeline.verify.compare import compare
+from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests import harness
 from dbsync_pipeline_tests.docs.pages import block, table
 
@@ -65,10 +65,8 @@ class Shop:
         """Drain, check that ClickHouse equals the source, and return the rows and tombstones delivered."""
         drained = drain(self.pipeline, Selection())
         assert drained.failures == []
-        mapping = self.pipeline.catalog.mapping("invoices")
-        with self.pipeline.source("test") as connection, self.pipeline.clickhouse() as clickhouse:
-            found = compare(connection, clickhouse, self.pipeline.catalog, mapping, self.pipeline.clickhouse_names)
-        assert found.differing == ()
+        (found,) = verify(self.pipeline, Choice(mappings=["invoices"]), patience_seconds=0)
+        assert (found.differing, found.waiting) == (0, 0)
         return drained.rows
 
     def view(self, columns: str) -> list[tuple[object, ...]]:

@@ -19,7 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from dbsync_pipeline.demo.application.actor import Tenancy
 from dbsync_pipeline.demo.application.mix import WEIGHTS, Application
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
-from dbsync_pipeline.verify.compare import compare
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.expected import EXPECTED
 from dbsync_pipeline_tests.harness import External, Harness, init_source
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill
@@ -320,12 +321,9 @@ class PipelineMachine(RuleBasedStateMachine):
         self.pipeline.drain()
         self._check_complete()
         self._check_checkpoints()
-        for mapping in self.pipeline.catalog.mappings:
-            found = compare(
-                self.pipeline.admin, self.pipeline.clickhouse, self.pipeline.catalog, mapping, self.pipeline.names
-            )
-            self.pipeline.assert_equal(mapping.mapping_id)
-            assert (found.differing, found.source_rows) == ((), found.destination_rows)
+        for found in verify(self.pipeline.pipeline, Choice(destinations=[CLICKHOUSE]), patience_seconds=0):
+            self.pipeline.assert_equal(found.mapping_id)
+            assert (found.differing, found.waiting, found.source_rows) == (0, 0, found.destination_rows)
         for external in self.externals:
             external.assert_equal()
 

@@ -19,7 +19,8 @@ from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestin
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.mappings.schema import read_schema
 from dbsync_pipeline.sequencer.statements import generate
-from dbsync_pipeline.verify.compare import clickhouse_checksums, external_checksums, source_checksums
+from dbsync_pipeline.verify.statements import Buckets, ClickHouseRows, ExternalRows, Rows, source_rows
+from dbsync_pipeline.verify.states import Key, States
 from dbsync_pipeline_tests.harness import Harness
 
 DIRECTORY = Path(__file__).parent
@@ -79,22 +80,36 @@ def clickhouse(pipeline: Harness) -> Iterator[tuple[str, str]]:
 
 
 def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    def questions(rows: Rows) -> list[sql.Composable | str]:
+        return [rows.sums(), rows.buckets(256), rows.hashes(Buckets(256, (1, 2)))]
+
+    tenancy = str(uuid.UUID(int=1))
+    external_tables = pipeline.pipeline.external_tables
     for mapping in pipeline.catalog.mappings:
-        yield (
-            f"verify_{mapping.mapping_id}",
-            readable(
-                source_checksums(pipeline.catalog, mapping, "clickhouse"),
-                clickhouse_checksums(pipeline.catalog, mapping, NAMES),
-            ),
-        )
-        tenancy = uuid.UUID(int=1)
-        yield (
-            f"verify_external_{mapping.mapping_id}",
-            readable(
-                source_checksums(pipeline.catalog, mapping, "postgres", tenancy_id=tenancy),
-                external_checksums(mapping, pipeline.pipeline.external_tables, tenancy),
-            ),
-        )
+        keys = [Key(tenancy, tuple(str(uuid.UUID(int=n)) for n, _ in enumerate(mapping.key)))]
+        for kind, destination, name in (
+            ("clickhouse", "clickhouse", "verify"),
+            ("postgres", f"postgres:{tenancy}:main", "verify_external"),
+        ):
+            columns = pipeline.pipeline.columns
+            here = source_rows(
+                pipeline.catalog, mapping, kind, columns, destination_id=destination, tenancies=[tenancy]
+            )
+            clickhouse = ClickHouseRows(pipeline.catalog, mapping, NAMES)
+            there = clickhouse if kind == "clickhouse" else ExternalRows(mapping, external_tables, tenancy)
+            values = [key.values for key in keys]
+            states = States(pipeline.catalog, mapping, columns, kind, destination)
+            yield (
+                f"{name}_{mapping.mapping_id}",
+                readable(
+                    *questions(here),
+                    *questions(there),
+                    there.texts(values),
+                    there.newest(),
+                    states.rows(keys),
+                    states.tombstones(keys),
+                ),
+            )
 
 
 @pytest.mark.parametrize("stage", [capture, sequencer, extraction, clickhouse, verification])

@@ -2,27 +2,19 @@
 
 import random
 import uuid
-from contextlib import closing
 
 import pytest
 
 from dbsync_pipeline.demo.application.mix import Application as DemoApplication
-from dbsync_pipeline.destinations.configured import require_database
-from dbsync_pipeline.verify.compare import Comparison, compare_external
+from dbsync_pipeline.verify.differences import Verified
+from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.harness import External, Harness
+from dbsync_pipeline_tests.verify.looking import assert_mended, verified
 
 
-def compared(pipeline: Harness, external: External, mapping_id: str) -> Comparison:
-    database = require_database(pipeline.admin, external.destination_id)
-    with closing(pipeline.pipeline.external_session(database.connection)) as session:
-        return compare_external(
-            pipeline.admin,
-            session,
-            pipeline.catalog,
-            pipeline.catalog.mapping(mapping_id),
-            database=database,
-            external_tables=pipeline.pipeline.external_tables,
-        )
+def compared(pipeline: Harness, external: External, mapping_id: str) -> Verified:
+    (found,) = verified(pipeline, Choice(mappings=[mapping_id], destinations=[external.destination_id]))
+    return found
 
 
 def test_equal_copies_compare_as_equal_in_every_mapping(pipeline: Harness) -> None:
@@ -39,21 +31,46 @@ def test_equal_copies_compare_as_equal_in_every_mapping(pipeline: Harness) -> No
     for mapping in pipeline.catalog.mappings:
         for external in externals:
             found = compared(pipeline, external, mapping.mapping_id)
-            assert found.differing == (), mapping.mapping_id
+            assert found.differing == 0, mapping.mapping_id
             assert found.source_rows == found.destination_rows == len(external.view(mapping.mapping_id))
             rows += found.source_rows
     assert rows > 0
 
 
+# What is done to the copy, and what is said of it: kind, columns.
 DAMAGE = {
-    "a missing row": "delete from dbsync.teams where display_name = 'one'",
-    "an altered value": "update dbsync.teams set display_name = 'One' where display_name = 'one'",
-    "a value that is not there any more": "update dbsync.teams set profile_image_url = null",
-    "two values in each other's column": (
-        "update dbsync.teams set client_metadata = server_metadata, server_metadata = client_metadata"
+    "a missing row": (
+        "delete from dbsync.teams where display_name = 'one'",
+        [("missing", ())],
     ),
-    "an extra row": "insert into dbsync.teams select tenancy_id, gen_random_uuid(), {columns} from dbsync.teams",
-    "a row of another tenancy": "update dbsync.teams set tenancy_id = gen_random_uuid() where display_name = 'one'",
+    "an altered value": (
+        "update dbsync.teams set display_name = 'One' where display_name = 'one'",
+        [("altered", ("display_name",))],
+    ),
+    "a value that is not there any more": (
+        "update dbsync.teams set profile_image_url = null",
+        [("altered", ("profile_image_url",))] * 2,
+    ),
+    "two values in each other's column": (
+        "update dbsync.teams set client_metadata = server_metadata, server_metadata = client_metadata",
+        [("altered", ("client_metadata", "server_metadata"))] * 2,
+    ),
+    "an extra row": (
+        "insert into dbsync.teams select tenancy_id, gen_random_uuid(), {columns} from dbsync.teams limit 1",
+        [("extra", ())],
+    ),
+    "a stale row": (
+        "update dbsync.teams set display_name = 'old', sync_sequence_id = 0 where display_name = 'one'",
+        [("stale", ("display_name",))],
+    ),
+    "a row from the future": (
+        "update dbsync.teams set display_name = 'One', sync_sequence_id = 5000 where display_name = 'one'",
+        [("ahead of the source", ()), ("altered", ("display_name",))],
+    ),
+    "a checkpoint ahead of its data": (
+        "update dbsync.sync_checkpoint set sequence_id = 5000 where mapping_id = 'teams'",
+        [("ahead of the source", ())],
+    ),
 }
 
 
@@ -76,14 +93,19 @@ def test_damage_is_found(pipeline: Harness, damage: str) -> None:
         )
     external = pipeline.configure_external(tenancy)
     pipeline.drain()
-    assert compared(pipeline, external, "teams").differing == ()
+    assert compared(pipeline, external, "teams").differing == 0
     others = [
         column.name
         for column in pipeline.pipeline.external_tables.columns(pipeline.catalog.mapping("teams"))
         if column.name not in ("tenancy_id", "id")
     ]
-    external.run(DAMAGE[damage].format(columns=", ".join(others)))
-    assert compared(pipeline, external, "teams").differing == (str(tenancy),)
+    statement, said = DAMAGE[damage]
+    external.run(statement.format(columns=", ".join(others)))
+    found = compared(pipeline, external, "teams")
+    assert {entry.tenancy for entry in found.differences} == {str(tenancy)}
+    assert sorted((entry.kind, entry.columns) for entry in found.differences) == said
+    assert_mended(pipeline, "teams")
+    assert {row["display_name"] for row in external.view("teams")} == {"one", "two"}
 
 
 def test_another_tenancy_in_the_same_database_is_none_of_its_business(pipeline: Harness) -> None:
@@ -97,4 +119,43 @@ def test_another_tenancy_in_the_same_database_is_none_of_its_business(pipeline: 
     assert len(mine.view("users")) == 2
     for external in (mine, shared):
         found = compared(pipeline, external, "users")
-        assert (found.differing, found.source_rows, found.destination_rows) == ((), 1, 1)
+        assert (found.differing, found.source_rows, found.destination_rows) == (0, 1, 1)
+
+
+def test_a_row_of_a_tenancy_that_is_not_delivered_there(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    external.run("update dbsync.users set tenancy_id = gen_random_uuid()")
+    found = compared(pipeline, external, "users")
+    assert sorted((entry.kind, entry.repairable) for entry in found.differences) == [
+        ("missing", True),
+        ("wrong tenancy", False),
+    ]
+
+
+def test_a_deleted_row_that_came_back(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    external.run("create table kept as select * from dbsync.users")
+    pipeline.app.delete("ProjectUser", projectUserId=user)
+    pipeline.drain()
+    external.run("insert into dbsync.users select * from kept")
+    assert [entry.kind for entry in compared(pipeline, external, "users").differences] == ["resurrected"]
+    assert_mended(pipeline, "users")
+    assert external.view("users") == []
+
+
+def test_one_that_does_not_answer_is_told_and_the_others_are_compared(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    alive = pipeline.configure_external(tenancy, "alive")
+    pipeline.drain()
+    dead = pipeline.configure_external(tenancy, "dead", url="postgresql://owner:sesame@127.0.0.1:1/shop")
+    found = {entry.destination_id: entry for entry in verify(pipeline.pipeline, Choice(mappings=["users"]))}
+    assert "127.0.0.1:1/shop" in (found[dead.destination_id].error or "")
+    assert found[alive.destination_id].error is None
+    assert found[alive.destination_id].destination_rows == found["clickhouse"].destination_rows == 1

@@ -14,6 +14,7 @@ from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.mappings.types import data_type
 
 CHECKPOINT_TABLE = "sync_checkpoint"
+PROGRESS_VIEW = "sync_progress"
 TENANCY = "tenancy_id"
 SEQUENCE = "sync_sequence_id"
 DELETED = "sync_is_deleted"
@@ -64,6 +65,11 @@ class ClickHouseNames:
     def checkpoint(self) -> str:
         """Quoted name of the checkpoint table."""
         return f"{name(self.internal)}.{name(CHECKPOINT_TABLE)}"
+
+    @property
+    def progress(self) -> str:
+        """Quoted name of the view of how far everything is complete."""
+        return f"{name(self.database)}.{name(PROGRESS_VIEW)}"
 
     def view(self, mapping: SyncMapping) -> str:
         """Quoted name of the view over all tenancies."""
@@ -131,6 +137,16 @@ def plan(clickhouse: ClickHouse, catalog: Catalog, names: ClickHouseNames) -> li
             f"mapping_id LowCardinality(String), tenancy_id {tenancy_type}, epoch UInt32, sequence_id UInt64, "
             "recorded_at DateTime64(3, 'UTC') default now64(3)) "
             "engine = ReplacingMergeTree(sequence_id) order by (mapping_id, tenancy_id, epoch)",
+        ),
+        ClickHouseStep(
+            "view of the progress",
+            # Aliases would stand for the columns within the aggregates, too.
+            f"create or replace view {names.progress} as "  # noqa: S608 -- quoted names
+            "select newest.mapping_id as mapping_id, newest.tenancy_id as tenancy_id, "
+            "newest.point.2 as sequence_id, newest.since as complete_since from ("
+            "select mapping_id, tenancy_id, max((epoch, sequence_id)) as point, "
+            f"argMax(recorded_at, (epoch, sequence_id)) as since "
+            f"from {names.checkpoint} group by mapping_id, tenancy_id) as newest",
         ),
     ]
     present = _present(clickhouse, names)

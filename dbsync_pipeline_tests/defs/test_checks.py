@@ -1,0 +1,107 @@
+"""The checks of copies in a Dagster instance: green, red with a table of the rows, and green again."""
+
+import datetime as dt
+from itertools import pairwise
+from typing import Any
+
+import dagster as dg
+
+from dbsync_pipeline.defs.checks import EQUALS_SOURCE
+from dbsync_pipeline.defs.specs import clickhouse_key, postgres_key
+from dbsync_pipeline.verify.rounds import Choice, verify
+from dbsync_pipeline.verify.scope import SLOTS, Scope, Share
+from dbsync_pipeline_tests.defs.conftest import Deployment
+from dbsync_pipeline_tests.harness import Harness
+
+
+def check(deployment: Deployment, **config: Any) -> dict[dg.AssetKey, dg.AssetCheckEvaluation]:
+    job = deployment.defs.resolve_job_def("verify_job")
+    result = job.execute_in_process(
+        instance=deployment.instance, run_config={"ops": {"verify": {"config": config}}}, raise_on_error=False
+    )
+    assert result.success
+    return {entry.asset_key: entry for entry in result.get_asset_check_evaluations()}
+
+
+def failing(found: dict[dg.AssetKey, dg.AssetCheckEvaluation]) -> set[dg.AssetKey]:
+    return {key for key, entry in found.items() if not entry.passed}
+
+
+def test_a_check_is_red_for_as_long_as_something_differs(pipeline: Harness, deployment: Deployment) -> None:
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    found = check(deployment)
+    assert failing(found) == set()
+    assert len(found) == 2 * len(pipeline.catalog.mappings)
+    assert found[clickhouse_key("users")].metadata["rows_compared"].value == 1
+
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('users'))}")
+    external.run("update dbsync.users set display_name = 'somebody else'")
+    found = check(deployment)
+    assert failing(found) == {clickhouse_key("users"), postgres_key("users")}
+    red = found[clickhouse_key("users")]
+    assert f"missing: tenancy {tenancy}, id={user}" in (red.description or "")
+    table = str(found[postgres_key("users")].metadata["differences"].value)
+    assert "display_name" in table
+    assert "altered" in table
+    assert str(tenancy) in table
+    assert external.destination_id in table
+
+    # Another share, which holds no tenancy: what differed is looked at again.
+    share = next(n for n in range(144) if not Scope(share=Share.nth(1 / 144, n)).ids(pipeline.admin))
+    assert failing(check(deployment, share=share)) == {clickhouse_key("users"), postgres_key("users")}
+
+    assert sum(entry.differing for entry in verify(pipeline.pipeline, Choice(), repair=True, patience_seconds=0)) == 2
+    pipeline.drain()
+    assert failing(check(deployment, share=share)) == set()
+
+
+def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Deployment) -> None:
+    one, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    pipeline.app.user(one)
+    pipeline.app.user(other)
+    pipeline.drain()
+    table = pipeline.names.table(pipeline.catalog.mapping("users"))
+    pipeline.clickhouse.execute(f"delete from {table} where tenancy_id = '{one}'")
+    assert failing(check(deployment, tenancies=[str(other)])) == set()
+    assert failing(check(deployment, tenancies=[str(one)])) == {clickhouse_key("users")}
+
+
+def test_what_does_not_answer_is_a_warning(pipeline: Harness, deployment: Deployment) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.configure_external(tenancy, url="postgresql://owner:sesame@127.0.0.1:1/shop", mappings=["users"])
+    found = check(deployment)
+    assert failing(found) == {postgres_key("users")}
+    red = found[postgres_key("users")]
+    assert red.severity == dg.AssetCheckSeverity.WARN
+    assert "127.0.0.1:1/shop" in (red.description or "")
+    assert "sesame" not in deployment.everything_said()
+
+
+def test_one_check_by_hand(pipeline: Harness, deployment: Deployment) -> None:
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.drain()
+    key = dg.AssetCheckKey(clickhouse_key("users"), EQUALS_SOURCE)
+    job = deployment.defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={key}
+    )
+    result = job.execute_in_process(
+        instance=deployment.instance, resources={"databases": deployment.databases}, raise_on_error=False
+    )
+    assert [(entry.asset_check_key, entry.passed) for entry in result.get_asset_check_evaluations()] == [(key, True)]
+
+
+def test_the_ticks_of_a_day_look_at_everything(deployment: Deployment) -> None:
+    schedule = deployment.defs.resolve_schedule_def("verify_schedule")
+    shares = set()
+    for minute in range(0, 24 * 60, 10):
+        at = dt.datetime(2024, 5, 6, tzinfo=dt.UTC) + dt.timedelta(minutes=minute)
+        context = dg.build_schedule_context(instance=deployment.instance, scheduled_execution_time=at)
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+        shares.add(request.run_config["ops"]["verify"]["config"]["share"])
+    widths = [Share.nth(1 / 144, share) for share in sorted(shares)]
+    assert all(one.start + one.width == two.start for one, two in pairwise(widths))
+    assert widths[0].start == 0
+    assert widths[-1].start + widths[-1].width >= SLOTS

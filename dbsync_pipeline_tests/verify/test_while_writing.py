@@ -1,0 +1,174 @@
+"""Nothing is reported while writers, the sequencer and workers are at it, and damage is found all the same."""
+
+import random
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from dbsync_pipeline import source
+from dbsync_pipeline.completeness import wait_until
+from dbsync_pipeline.demo.application.mix import Application as DemoApplication
+from dbsync_pipeline.demo.traffic import Traffic
+from dbsync_pipeline.errors import BehindError, DestinationError
+from dbsync_pipeline.pipeline import Pipeline
+from dbsync_pipeline.verify.rounds import Choice
+from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.verify.looking import assert_mended, differences, verified
+
+_ROUNDS = 12
+
+
+@contextmanager
+def running(*loops: Callable[[threading.Event], None]) -> Generator[None]:
+    """Run loops in threads; whatever one of them raises is raised here at the end."""
+    stop = threading.Event()
+    raised: list[Exception] = []
+
+    def run(loop: Callable[[threading.Event], None]) -> None:
+        try:
+            loop(stop)
+        except Exception as error:  # noqa: BLE001 -- raised again by whoever waits
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(loop,)) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert raised == []
+
+
+def numbering(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+    def loop(stop: threading.Event) -> None:
+        with pipeline.sequencer() as sequencer:
+            sequencer.run(stop=stop, max_seconds=600, idle_seconds=600, report=lambda result: None)
+
+    return loop
+
+
+def delivering(pipeline: Pipeline, destination_id: str | None = None) -> Callable[[threading.Event], None]:
+    def loop(stop: threading.Event) -> None:
+        opened = pipeline.clickhouse_worker() if destination_id is None else pipeline.external_worker(destination_id)
+        with opened as worker:
+            worker.run(stop=stop, max_seconds=600, idle_seconds=600, report=lambda results: None)
+
+    return loop
+
+
+@pytest.fixture
+def populated(pipeline: Harness) -> Harness:
+    rng = random.Random(5)
+    with pipeline.write() as db:
+        demo = DemoApplication(db)
+        for _ in range(3):
+            demo.create_project(rng)
+        for _ in range(150):
+            demo.random_transaction(rng)
+    return pipeline
+
+
+def test_no_false_alarm_and_real_damage_is_found(populated: Harness) -> None:
+    pipeline = populated
+    tenancy = pipeline.value('select id from "Tenancy" order by id limit 1')
+    external = pipeline.configure_external(tenancy)
+    untouched = pipeline.app.team(pipeline.app.tenancy())
+    pipeline.drain()
+    traffic = Traffic(lambda: source.connect(pipeline.url), seed=3, changes_per_second=100)
+    found = []
+    waiting = 0
+    with running(
+        traffic.run,
+        numbering(pipeline.pipeline),
+        delivering(pipeline.pipeline),
+        delivering(pipeline.pipeline),
+        delivering(pipeline.pipeline, external.destination_id),
+    ):
+        for _ in range(_ROUNDS):
+            for entry in verified(pipeline, patience_seconds=60):
+                found += entry.differences
+                waiting += entry.waiting
+        table = pipeline.names.table(pipeline.catalog.mapping("teams"))
+        pipeline.clickhouse.execute(f"delete from {table} where id = '{untouched}'")
+        damaged = [difference for entry in verified(pipeline, patience_seconds=60) for difference in entry.differences]
+    assert traffic.transactions > 0
+    assert waiting > 0, "no round met anything on its way: too little was going on to prove anything"
+    assert found == []
+    assert [(entry.kind, entry.key) for entry in damaged] == [("missing", {"id": str(untouched)})]
+    pipeline.drain()
+    assert_mended(pipeline)
+
+
+def test_waiting_for_ones_own_writes(populated: Harness) -> None:
+    pipeline = populated
+    tenancy = pipeline.value('select id from "Tenancy" order by id limit 1')
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+
+    def waited(connection: psycopg.Connection, **options: object) -> int:
+        chosen = {"timeout_seconds": 60, **options}
+        return wait_until(connection, pipeline.catalog, pipeline.pipeline.columns, str(tenancy), **chosen)
+
+    with (
+        running(
+            Traffic(lambda: source.connect(pipeline.url), seed=3, changes_per_second=100).run,
+            numbering(pipeline.pipeline),
+            delivering(pipeline.pipeline),
+            delivering(pipeline.pipeline, external.destination_id),
+        ),
+        source.session(pipeline.url) as connection,
+    ):
+        for number in range(10):
+            user = pipeline.app.user(tenancy, displayName=f"number {number}")
+            complete = waited(connection)
+            for copy in (pipeline.view("users", tenancy), external.view("users")):
+                assert [row["display_name"] for row in copy if row["id"] == user] == [f"number {number}"]
+            # A change of another table, and a deletion.
+            pipeline.app.channel(tenancy, user, value=f"{number}@example.com", isPrimary="TRUE")
+            assert waited(connection, destination_id="clickhouse") >= complete
+            assert {row["primary_email"] for row in pipeline.view("users") if row["id"] == user} == {
+                f"{number}@example.com"
+            }
+            pipeline.app.delete("ContactChannel", projectUserId=user)
+            pipeline.app.delete("ProjectUser", projectUserId=user)
+            waited(connection)
+            assert [row for row in pipeline.view("users") if row["id"] == user] == []
+            assert [row for row in external.view("users") if row["id"] == user] == []
+
+
+def test_waiting_ends_with_what_it_waits_for(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+
+    def waited(**options: object) -> int:
+        chosen = {"timeout_seconds": 0, **options}
+        return wait_until(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns, str(tenancy), **chosen)
+
+    with pytest.raises(BehindError, match="wait for the sequencer"):
+        waited()
+    with pytest.raises(BehindError, match="the last sequence id is 0, not 7"):
+        waited(sequence_id=7)
+    pipeline.sequence()
+    with pytest.raises(BehindError, match="users in clickhouse has reached 0"):
+        waited()
+    pipeline.drain()
+    assert waited() == pipeline.value("select last_sequence_id from dbsync.sequencer")
+    assert waited(sequence_id=1, destination_id="clickhouse") == 1
+    with pytest.raises(DestinationError, match="no destination 'elsewhere'"):
+        waited(destination_id="elsewhere")
+
+
+def test_clickhouse_says_how_far_it_is_complete(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.drain()
+    progress = f"select mapping_id, sequence_id from {pipeline.names.progress} where tenancy_id = '{tenancy}'"
+    assert dict(pipeline.clickhouse.query(progress))["users"] == pipeline.checkpoint("users", tenancy)
+    assert differences(pipeline) == []
+    assert verified(pipeline, Choice(mappings=["teams"]))[0].source_rows == 0
