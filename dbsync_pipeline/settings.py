@@ -95,6 +95,12 @@ class Settings(_MappingSettings):
     report_seconds: Annotated[
         float, Field(gt=0, description="A partition's materialization is reported at most this often within a run.")
     ] = 10.0
+    sync_workers: Annotated[
+        int, Field(ge=1, description="Runs of `sync_job` that are kept up while something is due.")
+    ] = 1
+    external_sync_workers: Annotated[
+        int, Field(ge=1, description="Runs of `external_sync_job` that are kept up while something is due.")
+    ] = 1
 
 
 def load_settings(**given: str) -> Settings:

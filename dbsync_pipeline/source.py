@@ -20,6 +20,10 @@ _SESSION = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "client_encoding": "UTF8",
+    # A machine that is gone without a word gives its locks back in a minute, not in the two hours of most systems.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 _CONNECT_TIMEOUT_SECONDS = 10
 
