@@ -24,6 +24,7 @@ from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
+from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
@@ -65,6 +66,18 @@ class Pipeline:
         url = self.settings.source_url.get_secret_value()
         with source.session(url, application_name=f"dbsync {purpose}") as connection:
             yield connection
+
+    @contextmanager
+    def _reading(self) -> Generator[psycopg.Connection]:
+        """Open the session that snapshots are read by: on the replica, where there is one."""
+        replica = self.settings.replica_url
+        if replica is None:
+            with self.source("sync") as connection:
+                yield connection
+        else:
+            url = replica.get_secret_value()
+            with source.session(url, application_name="dbsync sync", setting="DBSYNC_REPLICA_URL") as connection:
+                yield connection
 
     def clickhouse(self, *, default_database: str | None = None) -> ClickHouse:
         """Open a connection to ClickHouse."""
@@ -119,13 +132,18 @@ class Pipeline:
     def _worker(
         self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
     ) -> Generator[SyncCycle]:
-        """Open a worker on two sessions of the source: one freezes snapshots, the other keeps the queue."""
+        """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self.source("sync") as reading, self.source("sync queue") as queueing:
+        with self._reading() as reading, self.source("sync queue") as queueing:
             require_installed(queueing, self.catalog)
             destination = open_destination(queueing)
-            engine = Engine(reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows)
+            replica = (
+                Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
+            )
+            engine = Engine(
+                reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows, replica=replica
+            )
             with PendingQueue(
                 queueing, destination.destination_id, lease_seconds=settings.lease_seconds, retry=retry
             ) as queue:

@@ -101,6 +101,10 @@ class Settings(_MappingSettings):
     external_sync_workers: Annotated[
         int, Field(ge=1, description="Runs of `external_sync_job` that are kept up while something is due.")
     ] = 1
+    replica_url: Annotated[
+        SecretStr | None,
+        Field(description="A hot standby of the source that rows are read from; none: the source itself."),
+    ] = None
 
 
 def load_settings(**given: str) -> Settings:

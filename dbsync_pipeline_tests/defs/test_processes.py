@@ -70,7 +70,6 @@ class Daemon:
 @pytest.fixture
 def daemon(tmp_path: Path, settings: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Daemon]:
     """A daemon on the pipeline, whose runs stay for five seconds and then look for a successor."""
-    monkeypatch.setenv("DBSYNC_SYNC_WORKERS", "2")
     monkeypatch.setenv("DBSYNC_RUN_SECONDS", "5")
     monkeypatch.setenv("DBSYNC_IDLE_SECONDS", "600")
     home = tmp_path / "home"
@@ -97,40 +96,37 @@ def test_the_wanted_runs_are_at_work_again_whatever_is_killed(pipeline: Harness,
     gaps: list[liveness.Places] = []
 
     def at_work() -> bool:
-        """Look whether each place has a run, or one that works on until its successor is there."""
+        """Look whether the place has a run, or one that works on until its successor is there."""
         places = liveness.Places.of(pipeline.admin, "sync_job")
-        return places.filled | places.being_left == {0, 1}
+        return places.filled | places.being_left == {0}
 
     def wanted_and_at_work() -> bool:
         pipeline.app.user(tenancy)
         return at_work()
 
     def others_came() -> bool:
-        """Look on while runs come and go, until every one of the three places has had another run."""
+        """Look on while runs come and go, until there have been two of the sequencer, and two workers."""
         if not at_work():
             gaps.append(liveness.Places.of(pipeline.admin, "sync_job"))
         seen.update(_runs(pipeline))
-        return len(seen) >= 6
+        return len(seen) >= 4
 
     daemon.start()
-    until(wanted_and_at_work, "two workers at work", log)
+    until(wanted_and_at_work, "a worker at work", log)
     until(others_came, "hand-overs", log)
     assert gaps == []
 
     _kill_a_run(daemon, pipeline)
-    until(wanted_and_at_work, "two workers after one was killed", log)
+    until(wanted_and_at_work, "a worker after one was killed", log)
 
     for pid, command in daemon.family().items():
         if "dagster" in command and " grpc " in command:
             os.kill(pid, signal.SIGKILL)
-    seen.clear()
-    until(others_came, "hand-overs after the code server was killed", log)
-
     daemon.kill()
     daemon.start()
     seen.clear()
-    until(others_came, "hand-overs after the daemon was killed", log)
-    until(wanted_and_at_work, "two workers at the end", log)
+    until(others_came, "hand-overs after code server and daemon were killed", log)
+    until(wanted_and_at_work, "a worker at the end", log)
     until(lambda: pipeline.pending() == [] and not _unnumbered(pipeline), "all is delivered", log)
     pipeline.assert_equal("users")
 
@@ -145,9 +141,11 @@ def _kill_a_run(daemon: Daemon, pipeline: Harness) -> None:
         for run in instance.get_runs(dg.RunsFilter(job_name="sync_job", statuses=[dg.DagsterRunStatus.STARTED])):
             said = "\n".join(entry.message for entry in instance.all_logs(run.run_id))
             found = re.search(r"pid: (\d+)", said)
-            if found is not None and liveness._lock_of(run.run_id) in _runs(pipeline):
+            lock = liveness._lock_of(run.run_id)
+            if found is not None and lock in _runs(pipeline):
                 os.kill(int(found[1]), signal.SIGKILL)
-                until(lambda: liveness._lock_of(run.run_id) not in _runs(pipeline), "the lock goes", daemon.home)
+                while lock in _runs(pipeline):
+                    time.sleep(0.01)
                 return
     pytest.fail("no run was at work")
 
