@@ -15,7 +15,7 @@ from dbsync_pipeline import source
 from dbsync_pipeline.destinations.base import Destination
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
-from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
+from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
 from dbsync_pipeline.destinations.configured import read_database
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
@@ -58,7 +58,7 @@ class Pipeline:
     @property
     def clickhouse_names(self) -> ClickHouseNames:
         """Where things are in ClickHouse."""
-        return ClickHouseNames(self.settings.clickhouse_database)
+        return ClickHouseNames(self.settings.clickhouse_database, self.settings.clickhouse_cluster)
 
     @contextmanager
     def source(self, purpose: str) -> Generator[psycopg.Connection]:
@@ -81,7 +81,8 @@ class Pipeline:
 
     def clickhouse(self, *, default_database: str | None = None) -> ClickHouse:
         """Open a connection to ClickHouse."""
-        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database)
+        settings = REPLICATED_SETTINGS if self.settings.clickhouse_cluster else None
+        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database, settings=settings)
 
     @contextmanager
     def sequencer(self) -> Generator[Sequencer]:

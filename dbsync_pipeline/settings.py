@@ -105,6 +105,13 @@ class Settings(_MappingSettings):
         SecretStr | None,
         Field(description="A hot standby of the source that rows are read from; none: the source itself."),
     ] = None
+    clickhouse_cluster: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Za-z_][A-Za-z0-9_-]*)?$",
+            description="Cluster of one shard whose replicas all hold the copy; empty: a single server, or a cloud's.",
+        ),
+    ] = ""
 
 
 def load_settings(**given: str) -> Settings:
