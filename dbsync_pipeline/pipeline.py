@@ -15,7 +15,7 @@ from dbsync_pipeline import source
 from dbsync_pipeline.destinations.base import Destination
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
-from dbsync_pipeline.destinations.clickhouse.tables import ClickHouseNames
+from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
 from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
@@ -25,6 +25,7 @@ from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
+from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
@@ -58,7 +59,7 @@ class Pipeline:
     @property
     def clickhouse_names(self) -> ClickHouseNames:
         """Where things are in ClickHouse."""
-        return ClickHouseNames(self.settings.clickhouse_database)
+        return ClickHouseNames(self.settings.clickhouse_database, self.settings.clickhouse_cluster)
 
     @contextmanager
     def source(self, purpose: str) -> Generator[psycopg.Connection]:
@@ -67,9 +68,22 @@ class Pipeline:
         with source.session(url, application_name=f"dbsync {purpose}") as connection:
             yield connection
 
+    @contextmanager
+    def _reading(self) -> Generator[psycopg.Connection]:
+        """Open the session that snapshots are read by: on the replica, where there is one."""
+        replica = self.settings.replica_url
+        if replica is None:
+            with self.source("sync") as connection:
+                yield connection
+        else:
+            url = replica.get_secret_value()
+            with source.session(url, application_name="dbsync sync", setting="DBSYNC_REPLICA_URL") as connection:
+                yield connection
+
     def clickhouse(self, *, default_database: str | None = None) -> ClickHouse:
         """Open a connection to ClickHouse."""
-        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database)
+        settings = REPLICATED_SETTINGS if self.settings.clickhouse_cluster else None
+        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database, settings=settings)
 
     @contextmanager
     def sequencer(self) -> Generator[Sequencer]:
@@ -121,13 +135,18 @@ class Pipeline:
     def _worker(
         self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
     ) -> Generator[SyncCycle]:
-        """Open a worker on two sessions of the source: one freezes snapshots, the other keeps the queue."""
+        """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self.source("sync") as reading, self.source("sync queue") as queueing:
+        with self._reading() as reading, self.source("sync queue") as queueing:
             require_installed(queueing, self.catalog)
             destination = open_destination(queueing)
-            engine = Engine(reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows)
+            replica = (
+                Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
+            )
+            engine = Engine(
+                reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows, replica=replica
+            )
             with PendingQueue(
                 queueing, destination.destination_id, lease_seconds=settings.lease_seconds, retry=retry
             ) as queue:

@@ -95,6 +95,23 @@ class Settings(_MappingSettings):
     report_seconds: Annotated[
         float, Field(gt=0, description="A partition's materialization is reported at most this often within a run.")
     ] = 10.0
+    sync_workers: Annotated[
+        int, Field(ge=1, description="Runs of `sync_job` that are kept up while something is due.")
+    ] = 1
+    external_sync_workers: Annotated[
+        int, Field(ge=1, description="Runs of `external_sync_job` that are kept up while something is due.")
+    ] = 1
+    replica_url: Annotated[
+        SecretStr | None,
+        Field(description="A hot standby of the source that rows are read from; none: the source itself."),
+    ] = None
+    clickhouse_cluster: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Za-z_][A-Za-z0-9_-]*)?$",
+            description="Cluster of one shard whose replicas all hold the copy; empty: a single server, or a cloud's.",
+        ),
+    ] = ""
 
 
 def load_settings(**given: str) -> Settings:

@@ -20,11 +20,18 @@ _SESSION = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "client_encoding": "UTF8",
+    # A machine that is gone without a word gives its locks back in a minute, not in the two hours of most systems.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 _CONNECT_TIMEOUT_SECONDS = 10
 
+SOURCE_SETTING = "DBSYNC_SOURCE_URL"
+"""The variable that names the source; its replica has another one."""
 
-def place_of(url: str) -> str:
+
+def place_of(url: str, setting: str = SOURCE_SETTING) -> str:
     """Return host, port and database of a connection string, and nothing secret.
 
     Raises:
@@ -35,19 +42,21 @@ def place_of(url: str) -> str:
     except psycopg.ProgrammingError:
         raise SettingsError(
             "the connection string of the source Postgres cannot be read",
-            "Write DBSYNC_SOURCE_URL as postgresql://user:password@host:port/database.",
+            f"Write {setting} as postgresql://user:password@host:port/database.",
         ) from None
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
-def connect(url: str, *, application_name: str = "dbsync", autocommit: bool = True) -> psycopg.Connection:
-    """Open a session on the source.
+def connect(
+    url: str, *, application_name: str = "dbsync", autocommit: bool = True, setting: str = SOURCE_SETTING
+) -> psycopg.Connection:
+    """Open a session on the source, or on its replica; `setting` is the variable that an error names.
 
     Raises:
         SettingsError: the connection string cannot be read.
         UnreachableError: nobody answers there, or the login is refused.
     """
-    place = place_of(url)
+    place = place_of(url, setting)
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items() if name != "client_encoding")
     try:
         return psycopg.connect(
@@ -59,26 +68,28 @@ def connect(url: str, *, application_name: str = "dbsync", autocommit: bool = Tr
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
         )
     except psycopg.OperationalError as error:
-        raise _unreachable(place, error) from error
+        raise _unreachable(place, error, setting) from error
 
 
 @contextmanager
-def session(url: str, *, application_name: str = "dbsync", autocommit: bool = True) -> Generator[psycopg.Connection]:
+def session(
+    url: str, *, application_name: str = "dbsync", autocommit: bool = True, setting: str = SOURCE_SETTING
+) -> Generator[psycopg.Connection]:
     """Open a session, close it at the end, and turn a connection lost in between into an `UnreachableError`."""
-    place = place_of(url)
-    connection = connect(url, application_name=application_name, autocommit=autocommit)
+    place = place_of(url, setting)
+    connection = connect(url, application_name=application_name, autocommit=autocommit, setting=setting)
     try:
         with connection:
             yield connection
     except psycopg.OperationalError as error:
         if connection.broken or isinstance(error, psycopg.errors.AdminShutdown | psycopg.errors.CannotConnectNow):
-            raise _unreachable(place, error) from error
+            raise _unreachable(place, error, setting) from error
         raise
 
 
-def _unreachable(place: str, error: psycopg.Error) -> UnreachableError:
+def _unreachable(place: str, error: psycopg.Error, setting: str) -> UnreachableError:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return UnreachableError(
         f"the source Postgres at {place} does not answer: {lines[-1].strip()}",
-        "Check that it runs and that DBSYNC_SOURCE_URL points to it; work goes on where it stopped.",
+        f"Check that it runs and that {setting} points to it; work goes on where it stopped.",
     )

@@ -1,12 +1,14 @@
 """The jobs that keep everything in step: one numbers changes, two deliver them, each to one kind of copy.
 
-A run costs seconds to start, so it stays while there is work, serves all tenancies, and ends when its time is up or
-nothing has come for a while; a sensor starts the next. What happens in between is the sequencer's and the engine's
-business; here it is only started, recorded, and its failures shown.
+A run costs seconds to start, so it stays while there is work, serves all tenancies, and ends when nothing has come for
+a while, or when its time is up and a successor has come to take its place. What happens in between is the sequencer's
+and the engine's business; here it is only started, recorded, and its failures shown.
 """
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 
@@ -15,6 +17,7 @@ import dagster as dg
 from dbsync_pipeline.defs import liveness
 from dbsync_pipeline.defs.ledger import Ledger
 from dbsync_pipeline.defs.partitions import TENANCIES
+from dbsync_pipeline.defs.presence import HAND_OVER_SECONDS, Presence
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import beside, failure_of, through_outages, visible_failures
 from dbsync_pipeline.pipeline import Pipeline
@@ -29,10 +32,13 @@ _EVENTS_AT_ONCE = 500
 """Materializations recorded in one go: 5 to 10 s."""
 
 _RECORDING_SECONDS = 1_800.0
-"""A run goes on for longer, delivering, while more than that is left to be recorded; for this long at most."""
+"""A run whose work is over, and whose successor is at it, records what is left for this long at most."""
 
 _MARGIN_SECONDS = 300.0
 """What a run may take beyond its time to finish its last batch, before Dagster ends it."""
+
+_BEAT_SECONDS = 1.0
+"""How often a run shows that it is alive, and looks for its successor."""
 
 
 @dg.op(description="Numbers changes as they come: tombstones, rows, and the rows of other tables that they feed.")
@@ -41,15 +47,13 @@ def sequencer(context: dg.OpExecutionContext, databases: Databases) -> None:
     pipeline = databases.pipeline()
     settings = pipeline.settings
     tally = _Tally()
-    started = time.monotonic()
 
     def work(stop: Event) -> None:
         def number() -> None:
-            with pipeline.source("sequencer run") as marker, pipeline.sequencer() as numberer:
-                liveness.hold(marker, context.run_id)
+            with pipeline.sequencer() as numberer:
                 numberer.run(
                     stop=stop,
-                    max_seconds=settings.run_seconds - (time.monotonic() - started),
+                    max_seconds=math.inf,
                     idle_seconds=settings.idle_seconds,
                     report=tally.add,
                 )
@@ -60,9 +64,9 @@ def sequencer(context: dg.OpExecutionContext, databases: Databases) -> None:
         for line in tally.take_notes():
             context.log.error(line)
 
-    with visible_failures():
+    with visible_failures(), _at_work(context, pipeline, SEQUENCER_JOB) as presence:
         try:
-            beside(work, every_seconds=settings.report_seconds, beat=record)
+            _work_in_turn(context, work, presence, record, settings)
         finally:
             record()
             context.add_output_metadata({"rows_numbered": tally.rows})
@@ -79,12 +83,12 @@ def sync(context: dg.OpExecutionContext, databases: Databases) -> None:
         with pipeline.clickhouse_worker() as worker:
             worker.run(
                 stop=turn.stop,
-                max_seconds=turn.seconds,
+                max_seconds=math.inf,
                 idle_seconds=pipeline.settings.idle_seconds,
                 report=turn.ledger.add,
             )
 
-    _deliver_and_record(context, databases.pipeline(), deliver)
+    _deliver_and_record(context, SYNC_JOB, databases.pipeline(), deliver)
 
 
 @dg.op(description="Delivers what is pending to the databases of tenancies' owners, several of them at a time.")
@@ -95,57 +99,49 @@ def external_sync(context: dg.OpExecutionContext, databases: Databases) -> None:
         with pipeline.source("sync dispatcher") as connection:
             pipeline.external_dispatcher(connection, turn.ledger.add).run(
                 stop=turn.stop,
-                max_seconds=turn.seconds,
+                max_seconds=math.inf,
                 idle_seconds=pipeline.settings.idle_seconds,
                 note=turn.note,
             )
 
-    _deliver_and_record(context, databases.pipeline(), deliver)
+    _deliver_and_record(context, EXTERNAL_SYNC_JOB, databases.pipeline(), deliver)
 
 
 @dataclass(frozen=True)
 class _Turn:
-    """What a delivery loop gets: when to end, and where to say what it did."""
+    """What a delivery loop gets: what ends it, and where to say what it did."""
 
     stop: Event
-    seconds: float
     ledger: Ledger
     note: Callable[[str], None]
 
 
 def _deliver_and_record(
-    context: dg.OpExecutionContext, pipeline: Pipeline, deliver: Callable[[Pipeline, _Turn], None]
+    context: dg.OpExecutionContext, job_name: str, pipeline: Pipeline, deliver: Callable[[Pipeline, _Turn], None]
 ) -> None:
     settings = pipeline.settings
     ledger = Ledger()
     outages: list[str] = []
     books = _Books(context)
-    started = time.monotonic()
-
-    def seconds_left() -> float:
-        behind = ledger.outstanding > _EVENTS_AT_ONCE
-        return settings.run_seconds + (_RECORDING_SECONDS if behind else 0) - (time.monotonic() - started)
 
     def work(stop: Event) -> None:
-        def serve() -> None:
-            with pipeline.source("sync run") as marker:
-                liveness.hold(marker, context.run_id)
-                while True:
-                    seconds = min(settings.run_seconds, seconds_left())
-                    deliver(pipeline, _Turn(stop, seconds, ledger, outages.append))
-                    if stop.is_set() or ledger.outstanding <= _EVENTS_AT_ONCE or seconds_left() <= 0:
-                        return
-
-        through_outages(serve, stop=stop, max_seconds=settings.run_seconds, note=outages.append)
+        turn = _Turn(stop, ledger, outages.append)
+        through_outages(
+            lambda: deliver(pipeline, turn), stop=stop, max_seconds=settings.run_seconds, note=outages.append
+        )
 
     def record() -> None:
         while outages:
             context.log.error(outages.pop(0))
         books.record(ledger)
 
-    with visible_failures():
+    with visible_failures(), _at_work(context, pipeline, job_name) as presence:
         try:
-            beside(work, every_seconds=settings.report_seconds, beat=record)
+            _work_in_turn(context, work, presence, record, settings)
+            presence.end_work()
+            until = time.monotonic() + _RECORDING_SECONDS
+            while ledger.outstanding and time.monotonic() < until:
+                record()
         finally:
             record()
             context.add_output_metadata({"materializations": books.recorded, "not_recorded": ledger.outstanding})
@@ -153,19 +149,52 @@ def _deliver_and_record(
         raise failure_of(ledger.failing)
 
 
+@contextmanager
+def _at_work(context: dg.OpExecutionContext, pipeline: Pipeline, job_name: str) -> Generator[Presence]:
+    place = liveness.place_of(context.run)
+    seconds = pipeline.settings.run_seconds
+    with Presence(lambda: pipeline.source("run"), job_name, place, context.run_id, seconds=seconds) as presence:
+        yield presence
+
+
+def _work_in_turn(
+    context: dg.OpExecutionContext,
+    work: Callable[[Event], None],
+    presence: Presence,
+    record: Callable[[], None],
+    settings: Settings,
+) -> None:
+    """Work for as long as the run has its place, and beyond that until another run has it."""
+    if not presence.goes_on():
+        context.log.info("Another run has this place; there is nothing to do for this one.")
+        return
+    stop = Event()
+    recorded = time.monotonic()
+
+    def beat() -> None:
+        nonlocal recorded
+        if not presence.goes_on():
+            stop.set()
+        if time.monotonic() - recorded >= settings.report_seconds:
+            record()
+            recorded = time.monotonic()
+
+    beside(work, every_seconds=min(_BEAT_SECONDS, settings.report_seconds), beat=beat, stop=stop)
+
+
 def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """Return the jobs, bounded in time as the settings say."""
-    longest = settings.run_seconds + _MARGIN_SECONDS
+    longest = settings.run_seconds + HAND_OVER_SECONDS + _MARGIN_SECONDS
 
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
-        name=SEQUENCER_JOB, executor_def=dg.in_process_executor, tags=_tags("sequencer", longest)
+        name=SEQUENCER_JOB, executor_def=dg.in_process_executor, tags=_tags(SEQUENCER_JOB, longest)
     )
     def sequencer_job() -> None:
         """Gives every change its place in the one order."""
         sequencer()
 
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
-        name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags("sync", longest + _RECORDING_SECONDS)
+        name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags(SYNC_JOB, longest + _RECORDING_SECONDS)
     )
     def sync_job() -> None:
         """Brings every pending tenancy up to date in ClickHouse."""
@@ -174,7 +203,7 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
         name=EXTERNAL_SYNC_JOB,
         executor_def=dg.in_process_executor,
-        tags=_tags("external sync", longest + _RECORDING_SECONDS),
+        tags=_tags(EXTERNAL_SYNC_JOB, longest + _RECORDING_SECONDS),
     )
     def external_sync_job() -> None:
         """Brings every pending external database up to date."""
@@ -183,8 +212,9 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
     return [sequencer_job, sync_job, external_sync_job]
 
 
-def _tags(singleton: str, longest_seconds: float) -> dict[str, str]:
-    return {"dbsync/singleton": singleton, "dagster/max_runtime": str(round(longest_seconds))}
+def _tags(job_name: str, longest_seconds: float) -> dict[str, str]:
+    """A run that a person starts is for the first place; the sensors' own say for which they are."""
+    return {**liveness.tag(job_name, 0), "dagster/max_runtime": str(round(longest_seconds))}
 
 
 class _Tally:

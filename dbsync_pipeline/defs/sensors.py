@@ -1,7 +1,8 @@
 """What starts the runs, and keeps the partition keys equal to the tenancies.
 
-A tick asks one indexed question of the source. It looks at Dagster's runs only when there is something to do, and
-starts one when none is alive. A database that does not answer is a reason to skip, in one line, until it does.
+A tick asks the source what is due, and whether a run waits for its successor. It looks at Dagster's runs only when
+there is something to do, and starts one for each place of the job that nobody fills or is about to fill. A database
+that does not answer is a reason to skip, in one line, until it does.
 """
 
 import time
@@ -66,16 +67,16 @@ def tenancy_sensor(context: dg.SensorEvaluationContext, databases: Databases) ->
     description="Starts the sequencer when changes wait for their numbers.",
 )
 def sequencer_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
-    """Start a run unless nothing waits, numbering is paused, or a run is alive."""
+    """Start a run unless nothing waits, numbering is paused, or a run is at it."""
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         with pipeline.sequencer() as sequencer:
             waiting = sequencer.waiting()
         if waiting is None:
             return dg.SensorResult(skip_reason="Numbering is paused.", cursor=context.cursor)
-        if not waiting:
-            return dg.SensorResult(skip_reason="Every change has its number.", cursor=context.cursor)
-        return _start_unless_under_way(context, connection, SEQUENCER_JOB)
+        return _fill_places(
+            context, connection, SEQUENCER_JOB, 1, due=waiting, otherwise="Every change has its number."
+        )
 
     return _on_source(databases, tick)
 
@@ -88,16 +89,18 @@ def sequencer_sensor(context: dg.SensorEvaluationContext, databases: Databases) 
     description="Starts a delivery run when changes wait to be delivered.",
 )
 def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
-    """Start a run unless nothing is due, ClickHouse does not answer, or a run is alive."""
+    """Start the runs that lack, unless nothing is due or ClickHouse does not answer."""
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
         found = queue.waiting(connection, CLICKHOUSE)
-        if not found.due:
-            reason = "What waits is being delivered, or rests after a failure." if found.later else "All is delivered."
-            return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
-        with pipeline.clickhouse():
-            return _start_unless_under_way(context, connection, SYNC_JOB)
+        reason = "What waits is being delivered, or rests after a failure." if found.later else "All is delivered."
+        if found.due:
+            with pipeline.clickhouse():
+                pass
+        return _fill_places(
+            context, connection, SYNC_JOB, pipeline.settings.sync_workers, due=found.due, otherwise=reason
+        )
 
     return _on_source(databases, tick)
 
@@ -110,14 +113,14 @@ def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg
     description="Starts a delivery run when changes wait for databases of tenancies' owners.",
 )
 def external_sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
-    """Start a run unless nothing is due, or a run is alive; databases that do not answer rest meanwhile."""
+    """Start the runs that lack, unless nothing is due; databases that do not answer rest meanwhile."""
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
-        if not queue.destinations_due(connection, 1):
-            reason = "No external database has anything due."
-            return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
-        return _start_unless_under_way(context, connection, EXTERNAL_SYNC_JOB)
+        due = bool(queue.destinations_due(connection, 1))
+        reason = "No external database has anything due."
+        places = pipeline.settings.external_sync_workers
+        return _fill_places(context, connection, EXTERNAL_SYNC_JOB, places, due=due, otherwise=reason)
 
     return _on_source(databases, tick)
 
@@ -138,12 +141,24 @@ def _on_source(
         return dg.SensorResult(skip_reason=error.what)
 
 
-def _start_unless_under_way(
-    context: dg.SensorEvaluationContext, connection: psycopg.Connection, job_name: str
+def _fill_places(
+    context: dg.SensorEvaluationContext,
+    connection: psycopg.Connection,
+    job_name: str,
+    places: int,
+    *,
+    due: bool,
+    otherwise: str,
 ) -> dg.SensorResult:
+    """Start a run for every place that lacks one; when nothing is due, for those that are being handed over."""
+    left = liveness.Places.of(connection, job_name).being_left
+    wanted = [place for place in range(places) if due or place in left]
+    if not wanted:
+        return dg.SensorResult(skip_reason=otherwise, cursor=context.cursor)
     missed = liveness.Missed.model_validate_json(context.cursor or "{}")
-    run_id, missed = liveness.run_under_way(context.instance, connection, job_name, missed, time.time())
-    cursor = missed.model_dump_json()
-    if run_id is not None:
-        return dg.SensorResult(skip_reason=f"Run {run_id[:8]} is at it.", cursor=cursor)
-    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
+    vacant, missed = liveness.vacant(context.instance, connection, job_name, wanted, missed=missed, now=time.time())
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(tags=liveness.tag(job_name, place)) for place in vacant],
+        skip_reason=None if vacant else "As many runs as are wanted are at it, or about to be.",
+        cursor=missed.model_dump_json(),
+    )

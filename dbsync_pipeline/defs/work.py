@@ -30,12 +30,15 @@ _FAILURES_NAMED = 5
 _Result = TypeVar("_Result")
 
 
-def beside(work: Callable[[Event], _Result], *, every_seconds: float, beat: Callable[[], None]) -> _Result:
+def beside(
+    work: Callable[[Event], _Result], *, every_seconds: float, beat: Callable[[], None], stop: Event | None = None
+) -> _Result:
     """Run `work` in a thread until it ends, and `beat` in this one meanwhile.
 
     Whatever interrupts this thread sets the event that `work` was given, waits for its end, and goes on from here.
+    The event may be given, for `beat` to set it.
     """
-    stop = Event()
+    stop = stop or Event()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="dbsync") as threads:
         working = threads.submit(work, stop)
         try:

@@ -35,7 +35,7 @@ def describe_failure(
             with snapshot.copy(statement) as blocks:
                 return destination.refusal(mapping, columns, blocks)
         except psycopg.Error as refusal:
-            if snapshot.connection.broken:
+            if snapshot.is_lost(refusal):
                 raise
             return DbsyncError(str(refusal)).what
 

@@ -17,6 +17,7 @@ import psycopg
 from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
 from dbsync_pipeline.errors import (
@@ -116,7 +117,10 @@ def _arrived(chunks: Sequence[_Chunk], sent: Sent) -> Iterator[tuple[_Chunk, Del
 
 
 class Engine:
-    """Delivers to one destination; owns neither the source session nor the destination."""
+    """Delivers to one destination; owns neither the source session nor the destination.
+
+    Where the session is one of a replica, `replica` keeps it up to the claims.
+    """
 
     def __init__(
         self,
@@ -127,6 +131,7 @@ class Engine:
         *,
         chunk_rows: int,
         clock: Callable[[], float] = time.monotonic,
+        replica: Replica | None = None,
     ) -> None:
         self._connection = connection
         self._catalog = catalog
@@ -134,6 +139,7 @@ class Engine:
         self._destination = destination
         self._chunk_rows = chunk_rows
         self._clock = clock
+        self._replica = replica
 
     def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
         """Deliver the next chunk of every pair, smallest chunks first, until about `chunk_rows` rows are delivered.
@@ -152,6 +158,8 @@ class Engine:
             UnreachableError: the destination or the source does not answer; nothing was marked as delivered.
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
+        if self._replica is not None:
+            self._replica.catch_up()
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
             require_installed(snapshot.connection, self._catalog)
@@ -162,7 +170,7 @@ class Engine:
                 try:
                     chunks += self._chunks(mapping, of_mapping, snapshot)
                 except psycopg.Error as error:
-                    if self._connection.broken:
+                    if snapshot.is_lost(error):
                         raise
                     # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
                     deliveries += _failed(mapping, of_mapping, error)
@@ -251,7 +259,7 @@ class Engine:
             yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
             return
         except (psycopg.Error, DbsyncError) as error:
-            if self._connection.broken:
+            if snapshot.is_lost(error):
                 raise
             if len(full) > 1:
                 middle = len(full) // 2

@@ -9,9 +9,12 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.destinations.base import Pair
-from dbsync_pipeline.errors import NotInstalledError
+from dbsync_pipeline.errors import NotInstalledError, UnreachableError
 
 _BLOCK_BYTES = 1 << 20
+
+_CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+"""How a hot standby ends what is in the way of its recovery; a primary does this to no one who only reads."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class Snapshot:
 
     connection: psycopg.Connection
     complete_up_to: int
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether an error ended the view itself, so that no row, mapping or destination is at fault."""
+        return self.connection.broken or isinstance(error, _CONFLICTS)
 
     def claimed_once(self, destination_id: str, pairs: Collection[Pair]) -> set[Pair]:
         """Return the pairs that nobody but the worker now asking had ever claimed when the view was taken.
@@ -68,11 +75,19 @@ def take_snapshot(connection: psycopg.Connection) -> Generator[Snapshot]:
 
     Raises:
         NotInstalledError: the source lacks the sync objects.
+        UnreachableError: a hot standby could not keep the view.
     """
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read read only")
-        try:
-            row = connection.execute("select last_sequence_id from dbsync.sequencer").fetchone()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            raise NotInstalledError("the source has no schema dbsync", "Run `dbsync init`.") from None
-        yield Snapshot(connection, row[0] if row is not None else 0)
+    try:
+        with connection.transaction():
+            # A hot standby offers this isolation, and not SERIALIZABLE.
+            connection.execute("set transaction isolation level repeatable read read only")
+            try:
+                row = connection.execute("select last_sequence_id from dbsync.sequencer").fetchone()
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                raise NotInstalledError("the source has no schema dbsync", "Run `dbsync init`.") from None
+            yield Snapshot(connection, row[0] if row is not None else 0)
+    except _CONFLICTS as error:
+        raise UnreachableError(
+            f"the replica of the source has ended a query: {error.diag.message_primary}",
+            "It is tried again. Should it happen often, set hot_standby_feedback or max_standby_streaming_delay there.",
+        ) from error

@@ -18,7 +18,7 @@ def test_an_instance_of_the_file_works(storage: str, tmp_path: Path, request: py
         assert not instance.telemetry_enabled
         assert instance.run_monitoring_enabled
         (limit,) = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
-        assert limit == {"key": "dbsync/singleton", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+        assert limit == {"key": "dbsync/singleton", "value": {"applyLimitPerUniqueValue": True}, "limit": 2}
         instance.report_runless_asset_event(dg.AssetMaterialization("users", partition="t"))
         assert instance.get_materialized_partitions(dg.AssetKey("users")) == {"t"}
         assert type(instance.event_log_storage).__name__.lower().startswith(storage)

@@ -30,22 +30,22 @@ def started(deployment: Deployment) -> dg.DagsterRun:
     return deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTED)
 
 
-def under_way(pipeline: Harness, deployment: Deployment, clock: Clock) -> str | None:
-    run_id, clock.missed = liveness.run_under_way(
-        deployment.instance, pipeline.admin, "sync_job", clock.missed, clock.now
+def vacant(pipeline: Harness, deployment: Deployment, clock: Clock) -> list[int]:
+    places, clock.missed = liveness.vacant(
+        deployment.instance, pipeline.admin, "sync_job", range(2), missed=clock.missed, now=clock.now
     )
-    return run_id
+    return places
 
 
 def test_a_dead_run_is_reported_and_does_not_block_the_next(
     pipeline: Harness, deployment: Deployment, started: dg.DagsterRun
 ) -> None:
     clock = Clock()
-    assert under_way(pipeline, deployment, clock) == started.run_id
+    assert vacant(pipeline, deployment, clock) == [1]
     clock.now += liveness.GRACE_SECONDS - 1
-    assert under_way(pipeline, deployment, clock) == started.run_id
+    assert vacant(pipeline, deployment, clock) == [1]
     clock.now += 1
-    assert under_way(pipeline, deployment, clock) is None
+    assert vacant(pipeline, deployment, clock) == [0, 1]
     run = deployment.instance.get_run_by_id(started.run_id)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
@@ -57,23 +57,67 @@ def test_a_living_run_is_believed_however_long_it_takes(
 ) -> None:
     clock = Clock()
     with pipeline.pipeline.source("run") as session:
-        assert under_way(pipeline, deployment, clock) == started.run_id
-        liveness.hold(session, started.run_id)
+        assert vacant(pipeline, deployment, clock) == [1]
+        liveness.fill(session, "sync_job", 0)
+        liveness.show(session, started.run_id)
         clock.now += 1_000_000
-        assert under_way(pipeline, deployment, clock) == started.run_id
+        assert vacant(pipeline, deployment, clock) == [1]
     # Its session is gone: from now on it counts as missing, and not from when it started.
-    assert under_way(pipeline, deployment, clock) == started.run_id
+    assert vacant(pipeline, deployment, clock) == [1]
     clock.now += liveness.GRACE_SECONDS
-    assert under_way(pipeline, deployment, clock) is None
+    assert vacant(pipeline, deployment, clock) == [0, 1]
+
+
+def test_a_place_is_held_whatever_dagster_believes_of_its_run(pipeline: Harness, deployment: Deployment) -> None:
+    """A run that Dagster gave up, or forgot, is still at work while its lock is there."""
+    with pipeline.pipeline.source("run") as session:
+        assert liveness.fill(session, "sync_job", 1)
+        assert vacant(pipeline, deployment, Clock()) == [0]
+        assert not liveness.fill(pipeline.admin, "sync_job", 1)
+        assert liveness.fill(pipeline.admin, "sequencer_job", 1)
+    assert vacant(pipeline, deployment, Clock()) == [0, 1]
+
+
+def requested(deployment: Deployment, sensor: str) -> list[str]:
+    return [request.tags[liveness.PLACE_TAG] for request in deployment.tick(sensor).run_requests or ()]
 
 
 def test_a_sensor_waits_for_a_run_that_is_starting(pipeline: Harness, deployment: Deployment) -> None:
     pipeline.app.user(pipeline.app.tenancy())
     job = deployment.defs.resolve_job_def("sequencer_job")
     run = deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTING)
-    assert deployment.skipped("sequencer_sensor") == f"Run {run.run_id[:8]} is at it."
+    assert deployment.skipped("sequencer_sensor") == "As many runs as are wanted are at it, or about to be."
     deployment.instance.delete_run(run.run_id)
-    assert deployment.skipped("sequencer_sensor") is None
+    assert requested(deployment, "sequencer_sensor") == ["sequencer_job 0"]
+
+
+def test_as_many_runs_are_started_as_lack(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBSYNC_SYNC_WORKERS", "3")
+    assert deployment.skipped("sync_sensor") == "All is delivered."
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.sequence()
+    assert requested(deployment, "sync_sensor") == ["sync_job 0", "sync_job 1", "sync_job 2"]
+    job = deployment.defs.resolve_job_def("sync_job")
+    deployment.instance.create_run_for_job(
+        job_def=job, status=dg.DagsterRunStatus.STARTING, tags=liveness.tag("sync_job", 0)
+    )
+    liveness.fill(pipeline.admin, "sync_job", 1)
+    assert requested(deployment, "sync_sensor") == ["sync_job 2"]
+
+
+def test_a_place_that_is_being_left_gets_a_successor_though_nothing_is_due(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is delivered as it comes; without the successor, what comes next would wait for a run to start."""
+    monkeypatch.setenv("DBSYNC_SYNC_WORKERS", "3")
+    with pipeline.pipeline.source("run") as session:
+        liveness.fill(session, "sync_job", 1)
+        liveness.leave(session, "sync_job", 1)
+        assert requested(deployment, "sync_sensor") == ["sync_job 1"]
+        liveness.fill(pipeline.admin, "sync_job", 1)
+        assert deployment.skipped("sync_sensor") == "All is delivered."
 
 
 @pytest.mark.parametrize("name", ["tenancy_sensor", "sequencer_sensor", "sync_sensor"])

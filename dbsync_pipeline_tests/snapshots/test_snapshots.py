@@ -79,6 +79,22 @@ def clickhouse(pipeline: Harness) -> Iterator[tuple[str, str]]:
     yield "clickhouse", readable(*(step.statement for step in steps))
 
 
+def clickhouse_cluster(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    yield "clickhouse_cluster", readable(*(step.statement for step in _cluster_steps(pipeline)))
+
+
+def _cluster_steps(pipeline: Harness) -> list[tables.ClickHouseStep]:
+    return tables.plan(pipeline.clickhouse, pipeline.catalog, tables.ClickHouseNames("nothing_there_yet", "all-of-it"))
+
+
+def test_what_a_cluster_gets_is_clickhouses_sql(pipeline: Harness) -> None:
+    """The embedded engine is no cluster; it parses the statements all the same."""
+    for step in _cluster_steps(pipeline):
+        parsed = pipeline.clickhouse.query(f"explain ast {step.statement}")
+        assert parsed[0][0].startswith("Create"), step.title
+        assert "on cluster `all-of-it`" in step.statement
+
+
 def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
     def questions(rows: Rows) -> list[sql.Composable | str]:
         return [rows.sums(), rows.buckets(256), rows.hashes(Buckets(256, (1, 2)))]
@@ -112,7 +128,7 @@ def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
             )
 
 
-@pytest.mark.parametrize("stage", [capture, sequencer, extraction, clickhouse, verification])
+@pytest.mark.parametrize("stage", [capture, sequencer, extraction, clickhouse, clickhouse_cluster, verification])
 def test_generated_sql_is_as_in_its_snapshot(pipeline: Harness, stage: object) -> None:
     assert callable(stage)
     made: dict[str, str] = dict(stage(pipeline))

@@ -24,6 +24,8 @@ _ANSWER_TIMEOUT_SECONDS = 600
 _CODE = re.compile(r"\bcode:?\s*(\d+)", re.IGNORECASE)
 _MISSING = {16, 47, 60, 81}  # No such column, unknown identifier, table, database.
 _REFUSED_LOGIN = {192, 193, 194, 516}
+# Full, busy, without its Keeper or too few of its replicas, or with more parts than it can merge: it passes.
+_NOT_NOW = {159, 164, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 999}
 # What parsing a value, or putting it into its column, can end in.
 _BAD_VALUE = {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 407, 441, 467, 469, 675, 676}
 _REDUNDANT = re.compile(r"\s*\((?:official build|version [^)]*)\)|^.*?DB::Exception:\s*", re.DOTALL)
@@ -69,12 +71,12 @@ class ClickHouse:
     `BadRowError` (a value refused), or `DbsyncError` for anything else that ClickHouse says.
     """
 
-    def __init__(self, url: str, *, database: str | None = None) -> None:
-        """Open it; `database` is where queries look for names without one."""
+    def __init__(self, url: str, *, database: str | None = None, settings: dict[str, Any] | None = None) -> None:
+        """Open it; `database` is where queries look for names without one, `settings` go with every statement."""
         self._url = url
         place_of(url)
         with clickhouse_errors(url):
-            self._client = _open(url, database)
+            self._client = _open(url, database, settings)
 
     def __enter__(self) -> Self:
         return self
@@ -114,10 +116,11 @@ class ClickHouse:
             )
 
 
-def _open(url: str, database: str | None) -> Client:
+def _open(url: str, database: str | None, settings: dict[str, Any] | None) -> Client:
     return clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
         dsn=url,
         database=database,
+        settings=settings,
         # Queries of one worker run beside each other; none of them needs a session.
         autogenerate_session_id=False,
         compress=False,
@@ -146,6 +149,8 @@ def _translated(url: str, error: Exception) -> DbsyncError:
         return NotInstalledError(f"ClickHouse at {place}: {_brief(error)}", "Run `dbsync init`.")
     if code in _BAD_VALUE:
         return BadRowError(f"ClickHouse at {place} refuses a value: {_brief(error)}")
+    if code in _NOT_NOW:
+        return UnreachableError(f"ClickHouse at {place} cannot take it now: {_brief(error)}")
     if isinstance(error, DatabaseError):
         return DbsyncError(f"ClickHouse at {place}: {_brief(error)}")
     return UnreachableError(f"ClickHouse at {place}: {_brief(error)}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dbsync_pipeline.destinations.base import SEQUENCE_ID, Checkpoint, Destination, Pair, ProjectedColumn, Slice
 from dbsync_pipeline.destinations.clickhouse import tables
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.destinations.clickhouse.part_budget import PartBudget
 from dbsync_pipeline.errors import BadRowError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
@@ -38,6 +39,7 @@ class ClickHouseDestination(Destination):
         self._clickhouse = clickhouse
         self._catalog = catalog
         self._names = names
+        self._budget = PartBudget(clickhouse, names.internal)
 
     @property
     def destination_id(self) -> str:
@@ -91,6 +93,7 @@ class ClickHouseDestination(Destination):
 
     def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:  # noqa: ARG002 -- every row names its tenancy
         """Stream the blocks into one INSERT."""
+        self._budget.spend(mapping.mapping_id)
         names = [column.name for column in self.projection(mapping)]
         self._clickhouse.insert_stream(self._names.table(mapping), names, blocks, _INSERT_SETTINGS)
 
@@ -101,6 +104,7 @@ class ClickHouseDestination(Destination):
             for entry in slices
         ]
         if rows:
+            self._budget.spend(tables.CHECKPOINT_TABLE)
             # As text, like the rows: the driver's own inserts first ask for the types and load numpy.
             self._clickhouse.insert_stream(
                 self._names.checkpoint,

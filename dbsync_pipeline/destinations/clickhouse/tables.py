@@ -5,6 +5,7 @@ people read the views in `<database>`, which show the newest version of what is 
 rows must never change partition, or old versions could not be merged away.
 """
 
+import re
 from dataclasses import dataclass
 
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
@@ -19,6 +20,19 @@ TENANCY = "tenancy_id"
 SEQUENCE = "sync_sequence_id"
 DELETED = "sync_is_deleted"
 _CREATED = "sync_created_at"
+
+REPLICATED_SETTINGS: dict[str, object] = {
+    # An acknowledged insert is on most replicas, so that a checkpoint never outlives the rows that it stands for. A
+    # replica that is behind shows an older checkpoint, or none, which costs a second delivery and nothing else; so
+    # reads need not be sequential, which would allow one insert into a table at a time.
+    "insert_quorum": "auto",
+    "insert_quorum_timeout": 60_000,
+    # A block that looks like an earlier one may have been deleted meanwhile; it is wanted all the same.
+    "insert_deduplicate": 0,
+    # A statement on the cluster is done when every replica has done it.
+    "distributed_ddl_output_mode": "throw",
+}
+"""What goes with every statement to a cluster."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +62,29 @@ class ClickHouseStep:
 
 @dataclass(frozen=True)
 class ClickHouseNames:
-    """Where things are in ClickHouse; all follows from the database of the views."""
+    """Where things are in ClickHouse; all follows from the database of the views.
+
+    Attributes:
+        database: the database of the views.
+        cluster: the cluster whose every replica has all of it; empty for a single server.
+    """
 
     database: str
+    cluster: str = ""
 
     @property
     def internal(self) -> str:
         """Database of the tables."""
         return f"{self.database}_internal"
+
+    @property
+    def on_cluster(self) -> str:
+        """What makes a statement run on every replica, with a blank before it; nothing for a single server."""
+        return f" on cluster {name(self.cluster)}" if self.cluster else ""
+
+    def engine(self, *arguments: str) -> str:
+        """Engine of a table that keeps the newest version; replicas find each other by the server's default path."""
+        return f"{'Replicated' if self.cluster else ''}ReplacingMergeTree({', '.join(arguments)})"
 
     def table(self, mapping: SyncMapping) -> str:
         """Quoted name of a mapping's table."""
@@ -129,14 +158,18 @@ def plan(clickhouse: ClickHouse, catalog: Catalog, names: ClickHouseNames) -> li
     """
     tenancy_type = data_type(catalog.tenancy.type).clickhouse
     steps = [
-        ClickHouseStep(f"database {names.internal}", f"create database if not exists {name(names.internal)}"),
-        ClickHouseStep(f"database {names.database}", f"create database if not exists {name(names.database)}"),
+        ClickHouseStep(
+            f"database {names.internal}", f"create database if not exists {name(names.internal)}{names.on_cluster}"
+        ),
+        ClickHouseStep(
+            f"database {names.database}", f"create database if not exists {name(names.database)}{names.on_cluster}"
+        ),
         ClickHouseStep(
             "checkpoints",
-            f"create table if not exists {names.checkpoint} ("
+            f"create table if not exists {names.checkpoint}{names.on_cluster} ("
             f"mapping_id LowCardinality(String), tenancy_id {tenancy_type}, epoch UInt32, sequence_id UInt64, "
             "recorded_at DateTime64(3, 'UTC') default now64(3)) "
-            "engine = ReplacingMergeTree(sequence_id) order by (mapping_id, tenancy_id, epoch)",
+            f"engine = {names.engine('sequence_id')} order by (mapping_id, tenancy_id, epoch)",
         ),
         ClickHouseStep(
             "view of the progress",
@@ -187,8 +220,8 @@ def _create(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) -> C
     key = ", ".join(name(part) for part in sorting_key(catalog, mapping))
     return ClickHouseStep(
         f"table {mapping.mapping_id}",
-        f"create table if not exists {names.table(mapping)} ({definitions}) "
-        f"engine = ReplacingMergeTree({SEQUENCE}, {DELETED}) order by ({key}) comment {literal(mapping.description)}",
+        f"create table if not exists {names.table(mapping)}{names.on_cluster} ({definitions}) "
+        f"engine = {names.engine(SEQUENCE, DELETED)} order by ({key}) comment {literal(mapping.description)}",
     )
 
 
@@ -197,7 +230,8 @@ def _alter(
 ) -> list[ClickHouseStep]:
     place = f"table {names.internal}.{mapping.mapping_id} in ClickHouse"
     mend = "It was not made for this mapping: rename it or drop it, then run `dbsync init` again."
-    if f"ReplacingMergeTree({SEQUENCE}, {DELETED})" not in found.engine:
+    kind = "ReplicatedReplacingMergeTree" if names.cluster else "ReplacingMergeTree"
+    if not re.match(rf"{kind}\((.*, )?{SEQUENCE}, {DELETED}\)", found.engine):
         raise IncompatibleTargetError(f"{place} has another engine", mend)
     key = sorting_key(catalog, mapping)
     if found.sorting_key != key:
@@ -213,7 +247,8 @@ def _alter(
             steps.append(
                 ClickHouseStep(
                     f"column {mapping.mapping_id}.{column.name}",
-                    f"alter table {names.table(mapping)} add column if not exists {column.definition}{where}",
+                    f"alter table {names.table(mapping)}{names.on_cluster} "
+                    f"add column if not exists {column.definition}{where}",
                 )
             )
         elif there != column.type:
@@ -227,10 +262,12 @@ def _views(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) -> li
     newest = f"select {shown} from {names.table(mapping)} final where {DELETED} = 0"  # noqa: S608 -- quoted names
     tenancy_type = data_type(catalog.tenancy.type).clickhouse
     return [
-        ClickHouseStep(f"view {mapping.mapping_id}", f"create or replace view {names.view(mapping)} as {newest}"),
+        ClickHouseStep(
+            f"view {mapping.mapping_id}", f"create or replace view {names.view(mapping)}{names.on_cluster} as {newest}"
+        ),
         ClickHouseStep(
             f"view {mapping.mapping_id}_of",
-            f"create or replace view {names.tenancy_view(mapping)} as {newest} "
+            f"create or replace view {names.tenancy_view(mapping)}{names.on_cluster} as {newest} "
             f"and {TENANCY} = {{tenancy:{tenancy_type}}}",
         ),
     ]
