@@ -294,7 +294,7 @@ class PostgresDestination(Destination):
         except psycopg.IntegrityError as error:
             self._filling.clear()
             raise ResendError from error
-        if shared != (False,):
+        if shared == (True,):
             self._filling.clear()
             raise ResendError
 

@@ -54,10 +54,13 @@ class MergeStatements:
 
     @property
     def is_shared(self) -> sql.Composed:
-        """Tell whether the table holds rows of any other tenancy than the one given; two looks into its key."""
+        """Tell whether the table holds rows of any other tenancy than the one given, by both ends of its key.
+
+        Without statistics, as after a first load, a search for other tenancies would read the whole table.
+        """
         return sql.SQL(
-            "select exists (select from {table} where {tenancy} < %(owner)s) "
-            "or exists (select from {table} where {tenancy} > %(owner)s)"
+            "select (select {tenancy} from {table} order by {tenancy} limit 1) <> %(owner)s "
+            "or (select {tenancy} from {table} order by {tenancy} desc limit 1) <> %(owner)s"
         ).format(table=self._target, tenancy=sql.Identifier(TENANCY))
 
     @property
