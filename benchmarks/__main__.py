@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import capture_overhead, first_load, idle, latency, sequencer
+from benchmarks import capture_overhead, first_load, idle, latency, sequencer, verify
 from benchmarks.bench import Bench
 from benchmarks.report import RESULTS, document_of, table_of
 from benchmarks.row import Row
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "capture_overhead": capture_overhead.run,
     "commit_to_clickhouse": latency.run,
     "idle": idle.run,
+    "verify": verify.run,
 }
 
 
