@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import capture_overhead, external_latency, external_load, first_load, idle, latency, sequencer
+from benchmarks import capture_overhead, external_latency, external_load, first_load, idle, latency, sequencer, verify
 from benchmarks.bench import Bench
 from benchmarks.report import RESULTS, document_of, table_of
 from benchmarks.row import Row
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "commit_to_clickhouse": latency.run,
     "commit_to_postgres": external_latency.run,
     "idle": idle.run,
+    "verify": verify.run,
 }
 
 

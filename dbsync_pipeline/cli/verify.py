@@ -47,7 +47,7 @@ def verify(  # noqa: PLR0917 -- typer gives them by name
     """
     pipeline = Pipeline(load_settings())
     with pipeline.source("verify") as connection:
-        require_tenancies(connection, tenancy or ())
+        require_tenancies(connection, tenancy or [])
     share = None if sample is None or tenancy else Share.nth(sample, int(time.time() // _DAY_SECONDS))
     choice = Choice(Scope(tuple(tenancy) if tenancy else None, share), mapping, destination)
     found = _compare(pipeline, choice, repair=repair)

@@ -31,6 +31,7 @@ _TICKS_A_DAY = 144
 _TICK_MINUTES = 10
 _MOST_SECONDS = 3_600
 _KEYS_SHOWN = 50
+_RECORDS_LOOKED_AT = 10
 _TENANCIES_KEPT = 200
 """Tenancies with differences that are looked at again at every tick."""
 
@@ -127,11 +128,13 @@ def _destinations(pipeline: Pipeline, kinds: set[str]) -> list[str] | None:
 
 
 def _differed(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str]:
-    """Return the tenancies that differed when the check last failed, if it has not passed since."""
-    record = instance.get_latest_asset_check_evaluation_record(dg.AssetCheckKey(key, EQUALS_SOURCE))
-    if record is None or record.event is None:
-        return []
-    evaluation = record.event.asset_check_evaluation
+    """Return the tenancies that differed when the check last came to a result."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(key, EQUALS_SOURCE), limit=_RECORDS_LOOKED_AT
+    )
+    # The run that is asking is among them, and others that were killed: they have no result.
+    results = (record.event.asset_check_evaluation for record in history if record.event is not None)
+    evaluation = next((result for result in results if result is not None), None)
     if evaluation is None or evaluation.passed:
         return []
     kept = evaluation.metadata.get("tenancies")

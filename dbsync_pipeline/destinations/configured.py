@@ -65,7 +65,7 @@ def require_database(connection: psycopg.Connection, destination_id: str) -> Ext
     return database
 
 
-def require_tenancies(connection: psycopg.Connection, tenancies: Sequence[str]) -> None:
+def require_tenancies(connection: psycopg.Connection, tenancies: list[str]) -> None:
     """Refuse ids of tenancies that the source never had.
 
     Raises:

@@ -35,6 +35,7 @@ _ROWS = {
         "idle_worker_statements",
         "idle_worker_tick",
     ],
+    "verify": ["verify", "verify_one_altered"],
 }
 _SLOW = Row(name="slow", value=2.5, unit="s", contains="A row.", target=Target("value", "<=", 1))
 _FAST = Row(

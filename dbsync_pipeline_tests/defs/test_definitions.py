@@ -48,6 +48,11 @@ def describe(defs: dg.Definitions) -> str:
     for job in sorted(defs.resolve_all_job_defs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
             lines.append(f"{job.name}: dbsync/singleton {job.run_tags['dbsync/singleton']}")
+    for check in sorted(graph.asset_check_keys, key=lambda check: check.to_user_string()):
+        lines.append(f"check {check.to_user_string()}")
+    for schedule in defs.schedules or ():
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        lines.append(f"{schedule.name}: {schedule.default_status.value}, {schedule.cron_schedule}")
     for sensor in sorted(defs.sensors or (), key=lambda sensor: sensor.name):
         assert isinstance(sensor, dg.SensorDefinition)
         lines.append(f"{sensor.name}: {sensor.default_status.value}, {sensor.minimum_interval_seconds} s")

@@ -1,13 +1,85 @@
-select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
-  from (select tenancy.tenancy_id, coalesce(octet_length((tenancy.columns->>'project_id'))::text || ':' || (tenancy.columns->>'project_id'), '-') || coalesce(octet_length((tenancy.columns->>'branch_id'))::text || ':' || (tenancy.columns->>'branch_id'), '-') || coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(((source."configOAuthProviderId")::text)::text)::text || ':' || ((source."configOAuthProviderId")::text)::text, '-') || coalesce(octet_length(((source."providerAccountId")::text)::text)::text || ':' || ((source."providerAccountId")::text)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+select tenancy_id::text, count(*), sum(hash)
+  from (select tenancy.tenancy_id as tenancy_id, ('x' || left(md5(coalesce(octet_length((tenancy.columns->>'project_id'))::text || ':' || (tenancy.columns->>'project_id'), '-') || coalesce(octet_length((tenancy.columns->>'branch_id'))::text || ':' || (tenancy.columns->>'branch_id'), '-') || coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(((source."configOAuthProviderId")::text)::text)::text || ':' || ((source."configOAuthProviderId")::text)::text, '-') || coalesce(octet_length(((source."providerAccountId")::text)::text)::text || ':' || ((source."providerAccountId")::text)::text, '-') || coalesce(octet_length(trunc(extract(epoch
   from (case
   when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
   from (case
-  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') as canonical
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
   from "public"."ProjectUserOAuthAccount" as source 
   join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
-  where tenancy.deleted_at is null and (source."projectUserId" is not null)) as rows group by tenancy_id;
+  left join "dbsync"."pending" as pair on pair.destination_id = 'clickhouse' and pair.mapping_id = 'connected_accounts' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and (source."projectUserId" is not null) and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed group by tenancy_id;
 
-select toString(tenancy_id), count(), sum(toInt256(reinterpretAsInt64(reverse(substring(MD5(concat(ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`provider`))), ':', toString(`provider`)), '-'), ifNull(concat(toString(length(toString(`provider_account_id`))), ':', toString(`provider_account_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8)))))
-  from `analytics`.`connected_accounts` group by tenancy_id;
+select bucket, count(*), sum(hash)
+  from (select ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-')), 4))::bit(16)::integer & 255 as bucket, ('x' || left(md5(coalesce(octet_length((tenancy.columns->>'project_id'))::text || ':' || (tenancy.columns->>'project_id'), '-') || coalesce(octet_length((tenancy.columns->>'branch_id'))::text || ':' || (tenancy.columns->>'branch_id'), '-') || coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(((source."configOAuthProviderId")::text)::text)::text || ':' || ((source."configOAuthProviderId")::text)::text, '-') || coalesce(octet_length(((source."providerAccountId")::text)::text)::text || ':' || ((source."providerAccountId")::text)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
+  from "public"."ProjectUserOAuthAccount" as source 
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
+  left join "dbsync"."pending" as pair on pair.destination_id = 'clickhouse' and pair.mapping_id = 'connected_accounts' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and (source."projectUserId" is not null) and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed group by bucket;
+
+select tenancy_id::text, key, hash
+  from (select tenancy.tenancy_id as tenancy_id, array[((source."id")::uuid)::text]::text[] as key, ('x' || left(md5(coalesce(octet_length((tenancy.columns->>'project_id'))::text || ':' || (tenancy.columns->>'project_id'), '-') || coalesce(octet_length((tenancy.columns->>'branch_id'))::text || ':' || (tenancy.columns->>'branch_id'), '-') || coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(((source."configOAuthProviderId")::text)::text)::text || ':' || ((source."configOAuthProviderId")::text)::text, '-') || coalesce(octet_length(((source."providerAccountId")::text)::text)::text || ':' || ((source."providerAccountId")::text)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-')), 4))::bit(16)::integer & 255 as bucket
+  from "public"."ProjectUserOAuthAccount" as source 
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
+  left join "dbsync"."pending" as pair on pair.destination_id = 'clickhouse' and pair.mapping_id = 'connected_accounts' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and (source."projectUserId" is not null) and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed
+  where bucket = any('{1,2}'::int2[]);
+
+select toString(tenancy_id), count(), sum(toInt256(sync_hash))
+  from (select tenancy_id, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`provider`))), ':', toString(`provider`)), '-'), ifNull(concat(toString(length(toString(`provider_account_id`))), ':', toString(`provider_account_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8))) as sync_hash
+  from `analytics_internal`.`connected_accounts` final
+  where sync_is_deleted = 0 and true) group by tenancy_id;
+
+select sync_bucket, count(), sum(toInt256(sync_hash))
+  from (select bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'))), 1, 2))), 255) as sync_bucket, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`provider`))), ':', toString(`provider`)), '-'), ifNull(concat(toString(length(toString(`provider_account_id`))), ':', toString(`provider_account_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8))) as sync_hash
+  from `analytics_internal`.`connected_accounts` final
+  where sync_is_deleted = 0 and true) group by sync_bucket;
+
+select toString(tenancy_id) as sync_tenancy, [toString(`id`)] as sync_key, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`provider`))), ':', toString(`provider`)), '-'), ifNull(concat(toString(length(toString(`provider_account_id`))), ':', toString(`provider_account_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8))) as sync_hash
+  from (select *, bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'))), 1, 2))), 255) as sync_bucket
+  from `analytics_internal`.`connected_accounts` final
+  where sync_is_deleted = 0 and true and sync_bucket in (1, 2));
+
+select toString(tenancy_id) as sync_tenancy, [toString(`id`)] as sync_key, sync_sequence_id, [cast(`project_id`, 'Nullable(String)'), cast(`branch_id`, 'Nullable(String)'), cast(toString(`id`), 'Nullable(String)'), cast(toString(`user_id`), 'Nullable(String)'), cast(toString(`provider`), 'Nullable(String)'), cast(toString(`provider_account_id`), 'Nullable(String)'), cast(toString(reinterpretAsInt64(`created_at`)), 'Nullable(String)')] as sync_texts
+  from `analytics_internal`.`connected_accounts` final
+  where sync_is_deleted = 0 and true and [toString(`id`)] in (['00000000-0000-0000-0000-000000000000']);
+
+select sync_tenancy, sync_number
+  from (select toString(tenancy_id) as sync_tenancy, sync_sequence_id as sync_number
+  from `analytics_internal`.`connected_accounts`
+  where true
+  union all select toString(tenancy_id), sequence_id
+  from `analytics_internal`.`sync_checkpoint`
+  where mapping_id = 'connected_accounts' and true)
+  order by sync_number desc limit 1;
+
+with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
+  from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)) select asked.position, "source"."sequenceId", "source"."shouldUpdateSequenceId" and coalesce((source."projectUserId" is not null), false), exists (select
+  from "dbsync"."touch" as t
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUserOAuthAccount", t.match) as "feeding" 
+  where t.dependant_id = 'connected_accounts.@tenancy' and source."tenancyId" = "feeding"."tenancyId"), case
+  when (source."projectUserId" is not null) and "source"."tenancyId" = asked.tenancy_id and tenancy.tenancy_id is not null then array[(tenancy.columns->>'project_id'), (tenancy.columns->>'branch_id'), ((source."id")::uuid)::text, ((source."projectUserId")::uuid)::text, ((source."configOAuthProviderId")::text)::text, ((source."providerAccountId")::text)::text, trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text]::text[] end, source.xmin::text
+  from asked
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUserOAuthAccount", jsonb_build_object('tenancyId', asked.tenancy_id, 'id', asked.key[1])) as "wanted"
+  join "public"."ProjectUserOAuthAccount" as source on "source"."id" = "wanted"."id" and "source"."tenancyId" = asked.tenancy_id 
+  left join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = asked.tenancy_id and tenancy.deleted_at is null;
+
+with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
+  from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)), buried as materialized (select t.tenancy_id, t.sequence_id, array[((source."id")::uuid)::text]::text[] as key
+  from "dbsync"."tombstone" as t
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUserOAuthAccount", t.identity) as "source"
+  where t.mapping_id = 'connected_accounts' and (t.tenancy_id = any(array(select tenancy_id
+  from asked)) or t.tenancy_id is null)) select position, max(sequence_id), bool_or(sequence_id is null)
+  from asked
+  join buried using (key)
+  where buried.tenancy_id = asked.tenancy_id or buried.tenancy_id is null group by position;
 

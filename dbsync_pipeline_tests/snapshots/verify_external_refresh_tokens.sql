@@ -1,5 +1,5 @@
-select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
-  from (select tenancy.tenancy_id, coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+select tenancy_id::text, count(*), sum(hash)
+  from (select tenancy.tenancy_id as tenancy_id, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(trunc(extract(epoch
   from (case
   when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
   from (case
@@ -11,19 +11,121 @@ select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64
   from (case
   when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
   from (case
-  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') as canonical
+  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
   from "public"."ProjectUserRefreshToken" as source 
   join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
-  where tenancy.deleted_at is null and tenancy.tenancy_id = '00000000000000000000000000000001'::uuid and true) as rows group by tenancy_id;
+  left join "dbsync"."pending" as pair on pair.destination_id = 'postgres:00000000-0000-0000-0000-000000000001:main' and pair.mapping_id = 'refresh_tokens' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and true and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed group by tenancy_id;
 
-select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
-  from (select "target"."tenancy_id", coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."user_id")::text)::text || ':' || (target."user_id")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+select bucket, count(*), sum(hash)
+  from (select ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-')), 4))::bit(16)::integer & 255 as bucket, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."lastActiveAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."lastActiveAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."lastActiveAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."lastActiveAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') || coalesce(octet_length(((source."isImpersonation")::boolean)::text)::text || ':' || ((source."isImpersonation")::boolean)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
+  from "public"."ProjectUserRefreshToken" as source 
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
+  left join "dbsync"."pending" as pair on pair.destination_id = 'postgres:00000000-0000-0000-0000-000000000001:main' and pair.mapping_id = 'refresh_tokens' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and true and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed group by bucket;
+
+select tenancy_id::text, key, hash
+  from (select tenancy.tenancy_id as tenancy_id, array[((source."id")::uuid)::text]::text[] as key, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((source."projectUserId")::uuid)::text)::text || ':' || ((source."projectUserId")::uuid)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."lastActiveAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."lastActiveAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."lastActiveAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."lastActiveAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') || coalesce(octet_length(((source."isImpersonation")::boolean)::text)::text || ':' || ((source."isImpersonation")::boolean)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-')), 4))::bit(16)::integer & 255 as bucket
+  from "public"."ProjectUserRefreshToken" as source 
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = "source"."tenancyId"
+  left join "dbsync"."pending" as pair on pair.destination_id = 'postgres:00000000-0000-0000-0000-000000000001:main' and pair.mapping_id = 'refresh_tokens' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and true and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed
+  where bucket = any('{1,2}'::int2[]);
+
+select tenancy_id::text, count(*), sum(hash)
+  from (select "target"."tenancy_id" as tenancy_id, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."user_id")::text)::text || ':' || (target."user_id")::text, '-') || coalesce(octet_length(trunc(extract(epoch
   from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
   from target."created_at") * 1000)::bigint::text, '-') || coalesce(octet_length(trunc(extract(epoch
   from target."last_used_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
   from target."last_used_at") * 1000)::bigint::text, '-') || coalesce(octet_length((target."is_impersonation")::text)::text || ':' || (target."is_impersonation")::text, '-') || coalesce(octet_length(trunc(extract(epoch
   from target."expires_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
-  from target."expires_at") * 1000)::bigint::text, '-') as canonical
+  from target."expires_at") * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
   from "dbsync"."refresh_tokens" as target
-  where "target"."tenancy_id" = '00000000000000000000000000000001'::uuid) as rows group by tenancy_id;
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid) as hashed group by tenancy_id;
+
+select bucket, count(*), sum(hash)
+  from (select ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-')), 4))::bit(16)::integer & 255 as bucket, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."user_id")::text)::text || ':' || (target."user_id")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."last_used_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."last_used_at") * 1000)::bigint::text, '-') || coalesce(octet_length((target."is_impersonation")::text)::text || ':' || (target."is_impersonation")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."expires_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."expires_at") * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
+  from "dbsync"."refresh_tokens" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid) as hashed group by bucket;
+
+select tenancy_id::text, key, hash
+  from (select "target"."tenancy_id" as tenancy_id, array[(target."id")::text]::text[] as key, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."user_id")::text)::text || ':' || (target."user_id")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."last_used_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."last_used_at") * 1000)::bigint::text, '-') || coalesce(octet_length((target."is_impersonation")::text)::text || ':' || (target."is_impersonation")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."expires_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."expires_at") * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-')), 4))::bit(16)::integer & 255 as bucket
+  from "dbsync"."refresh_tokens" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid) as hashed
+  where bucket = any('{1,2}'::int2[]);
+
+select "target"."tenancy_id"::text, array[(target."id")::text]::text[], "target"."sync_sequence_id", array[(target."id")::text, (target."user_id")::text, trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text, trunc(extract(epoch
+  from target."last_used_at") * 1000)::bigint::text, (target."is_impersonation")::text, trunc(extract(epoch
+  from target."expires_at") * 1000)::bigint::text]::text[]
+  from "dbsync"."refresh_tokens" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid and array[(target."id")::text]::text[] in ('{00000000-0000-0000-0000-000000000000}');
+
+select '00000000-0000-0000-0000-000000000001', greatest((select max("target"."sync_sequence_id")
+  from "dbsync"."refresh_tokens" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid), (select sequence_id
+  from "dbsync"."sync_checkpoint" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid and mapping_id = 'refresh_tokens'));
+
+with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
+  from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)) select asked.position, "source"."sequenceId", "source"."shouldUpdateSequenceId" and coalesce(true, false), exists (select
+  from "dbsync"."touch" as t
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUserRefreshToken", t.match) as "feeding" 
+  where t.dependant_id = 'refresh_tokens.@tenancy' and source."tenancyId" = "feeding"."tenancyId"), case when true and "source"."tenancyId" = asked.tenancy_id and tenancy.tenancy_id is not null then array[((source."id")::uuid)::text, ((source."projectUserId")::uuid)::text, trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, trunc(extract(epoch
+  from (case
+  when (source."lastActiveAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."lastActiveAt")::timestamp(3))) end)) * 1000)::bigint::text, ((source."isImpersonation")::boolean)::text, trunc(extract(epoch
+  from (case
+  when (source."expiresAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."expiresAt")::timestamp(3))) end)) * 1000)::bigint::text]::text[] end, source.xmin::text
+  from asked
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUserRefreshToken", jsonb_build_object('tenancyId', asked.tenancy_id, 'id', asked.key[1])) as "wanted"
+  join "public"."ProjectUserRefreshToken" as source on "source"."id" = "wanted"."id" and "source"."tenancyId" = asked.tenancy_id 
+  left join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = asked.tenancy_id and tenancy.deleted_at is null;
+
+with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
+  from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)), buried as materialized (select t.tenancy_id, t.sequence_id, array[((source."id")::uuid)::text]::text[] as key
+  from "dbsync"."tombstone" as t
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUserRefreshToken", t.identity) as "source"
+  where t.mapping_id = 'refresh_tokens' and (t.tenancy_id = any(array(select tenancy_id
+  from asked)) or t.tenancy_id is null)) select position, max(sequence_id), bool_or(sequence_id is null)
+  from asked
+  join buried using (key)
+  where buried.tenancy_id = asked.tenancy_id or buried.tenancy_id is null group by position;
 

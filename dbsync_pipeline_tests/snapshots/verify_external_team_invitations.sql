@@ -1,5 +1,5 @@
-select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
-  from (select tenancy.tenancy_id, coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((team."teamId")::uuid)::text)::text || ':' || ((team."teamId")::uuid)::text, '-') || coalesce(octet_length(((team."displayName")::text)::text)::text || ':' || ((team."displayName")::text)::text, '-') || coalesce(octet_length((coalesce((source."method"->>'email')::text, ('')::text))::text)::text || ':' || (coalesce((source."method"->>'email')::text, ('')::text))::text, '-') || coalesce(octet_length(((floor(extract(epoch
+select tenancy_id::text, count(*), sum(hash)
+  from (select tenancy.tenancy_id as tenancy_id, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((team."teamId")::uuid)::text)::text || ':' || ((team."teamId")::uuid)::text, '-') || coalesce(octet_length(((team."displayName")::text)::text)::text || ':' || ((team."displayName")::text)::text, '-') || coalesce(octet_length((coalesce((source."method"->>'email')::text, ('')::text))::text)::text || ':' || (coalesce((source."method"->>'email')::text, ('')::text))::text, '-') || coalesce(octet_length(((floor(extract(epoch
   from greatest(
   '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
 )) * 1000))::bigint)::text)::text || ':' || ((floor(extract(epoch
@@ -15,16 +15,126 @@ select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64
   from (case
   when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
   from (case
-  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-') as canonical
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
   from "public"."VerificationCode" as source
   inner join "public"."Team" as "team" on "team"."mirroredProjectId" = source."projectId" and "team"."mirroredBranchId" = source."branchId" and "team"."teamId" = dbsync.uuid_or_null(source."data"->>'team_id')
   join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = (team."tenancyId")
-  where tenancy.deleted_at is null and tenancy.tenancy_id = '00000000000000000000000000000001'::uuid and (source."type" = 'TEAM_INVITATION')) as rows group by tenancy_id;
+  left join "dbsync"."pending" as pair on pair.destination_id = 'postgres:00000000-0000-0000-0000-000000000001:main' and pair.mapping_id = 'team_invitations' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and (source."type" = 'TEAM_INVITATION') and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed group by tenancy_id;
 
-select tenancy_id::text, count(*), sum(('x' || left(md5(canonical), 16))::bit(64)::bigint)
-  from (select "target"."tenancy_id", coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."team_id")::text)::text || ':' || (target."team_id")::text, '-') || coalesce(octet_length((target."team_display_name")::text)::text || ':' || (target."team_display_name")::text, '-') || coalesce(octet_length((target."recipient_email")::text)::text || ':' || (target."recipient_email")::text, '-') || coalesce(octet_length((target."expires_at_millis")::text)::text || ':' || (target."expires_at_millis")::text, '-') || coalesce(octet_length((target."used_at_millis")::text)::text || ':' || (target."used_at_millis")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+select bucket, count(*), sum(hash)
+  from (select ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-')), 4))::bit(16)::integer & 255 as bucket, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((team."teamId")::uuid)::text)::text || ':' || ((team."teamId")::uuid)::text, '-') || coalesce(octet_length(((team."displayName")::text)::text)::text || ':' || ((team."displayName")::text)::text, '-') || coalesce(octet_length((coalesce((source."method"->>'email')::text, ('')::text))::text)::text || ':' || (coalesce((source."method"->>'email')::text, ('')::text))::text, '-') || coalesce(octet_length(((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text)::text || ':' || ((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text, '-') || coalesce(octet_length(((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text)::text || ':' || ((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
+  from "public"."VerificationCode" as source
+  inner join "public"."Team" as "team" on "team"."mirroredProjectId" = source."projectId" and "team"."mirroredBranchId" = source."branchId" and "team"."teamId" = dbsync.uuid_or_null(source."data"->>'team_id')
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = (team."tenancyId")
+  left join "dbsync"."pending" as pair on pair.destination_id = 'postgres:00000000-0000-0000-0000-000000000001:main' and pair.mapping_id = 'team_invitations' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and (source."type" = 'TEAM_INVITATION') and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed group by bucket;
+
+select tenancy_id::text, key, hash
+  from (select tenancy.tenancy_id as tenancy_id, array[((source."id")::uuid)::text]::text[] as key, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-') || coalesce(octet_length(((team."teamId")::uuid)::text)::text || ':' || ((team."teamId")::uuid)::text, '-') || coalesce(octet_length(((team."displayName")::text)::text)::text || ':' || ((team."displayName")::text)::text, '-') || coalesce(octet_length((coalesce((source."method"->>'email')::text, ('')::text))::text)::text || ':' || (coalesce((source."method"->>'email')::text, ('')::text))::text, '-') || coalesce(octet_length(((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text)::text || ':' || ((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text, '-') || coalesce(octet_length(((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text)::text || ':' || ((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash, ('x' || left(md5(coalesce(octet_length(((source."id")::uuid)::text)::text || ':' || ((source."id")::uuid)::text, '-')), 4))::bit(16)::integer & 255 as bucket
+  from "public"."VerificationCode" as source
+  inner join "public"."Team" as "team" on "team"."mirroredProjectId" = source."projectId" and "team"."mirroredBranchId" = source."branchId" and "team"."teamId" = dbsync.uuid_or_null(source."data"->>'team_id')
+  join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = (team."tenancyId")
+  left join "dbsync"."pending" as pair on pair.destination_id = 'postgres:00000000-0000-0000-0000-000000000001:main' and pair.mapping_id = 'team_invitations' and pair.tenancy_id = tenancy.tenancy_id
+  where tenancy.deleted_at is null and tenancy.tenancy_id = any('{00000000-0000-0000-0000-000000000001}'::uuid[]) and (source."type" = 'TEAM_INVITATION') and ("source"."sequenceId" is null or "source"."sequenceId" <= coalesce(pair.reached, 0))) as hashed
+  where bucket = any('{1,2}'::int2[]);
+
+select tenancy_id::text, count(*), sum(hash)
+  from (select "target"."tenancy_id" as tenancy_id, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."team_id")::text)::text || ':' || (target."team_id")::text, '-') || coalesce(octet_length((target."team_display_name")::text)::text || ':' || (target."team_display_name")::text, '-') || coalesce(octet_length((target."recipient_email")::text)::text || ':' || (target."recipient_email")::text, '-') || coalesce(octet_length((target."expires_at_millis")::text)::text || ':' || (target."expires_at_millis")::text, '-') || coalesce(octet_length((target."used_at_millis")::text)::text || ':' || (target."used_at_millis")::text, '-') || coalesce(octet_length(trunc(extract(epoch
   from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
-  from target."created_at") * 1000)::bigint::text, '-') as canonical
+  from target."created_at") * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
   from "dbsync"."team_invitations" as target
-  where "target"."tenancy_id" = '00000000000000000000000000000001'::uuid) as rows group by tenancy_id;
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid) as hashed group by tenancy_id;
+
+select bucket, count(*), sum(hash)
+  from (select ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-')), 4))::bit(16)::integer & 255 as bucket, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."team_id")::text)::text || ':' || (target."team_id")::text, '-') || coalesce(octet_length((target."team_display_name")::text)::text || ':' || (target."team_display_name")::text, '-') || coalesce(octet_length((target."recipient_email")::text)::text || ':' || (target."recipient_email")::text, '-') || coalesce(octet_length((target."expires_at_millis")::text)::text || ':' || (target."expires_at_millis")::text, '-') || coalesce(octet_length((target."used_at_millis")::text)::text || ':' || (target."used_at_millis")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash
+  from "dbsync"."team_invitations" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid) as hashed group by bucket;
+
+select tenancy_id::text, key, hash
+  from (select "target"."tenancy_id" as tenancy_id, array[(target."id")::text]::text[] as key, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-') || coalesce(octet_length((target."team_id")::text)::text || ':' || (target."team_id")::text, '-') || coalesce(octet_length((target."team_display_name")::text)::text || ':' || (target."team_display_name")::text, '-') || coalesce(octet_length((target."recipient_email")::text)::text || ':' || (target."recipient_email")::text, '-') || coalesce(octet_length((target."expires_at_millis")::text)::text || ':' || (target."expires_at_millis")::text, '-') || coalesce(octet_length((target."used_at_millis")::text)::text || ':' || (target."used_at_millis")::text, '-') || coalesce(octet_length(trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text)::text || ':' || trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text, '-')), 16))::bit(64)::bigint as hash, ('x' || left(md5(coalesce(octet_length((target."id")::text)::text || ':' || (target."id")::text, '-')), 4))::bit(16)::integer & 255 as bucket
+  from "dbsync"."team_invitations" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid) as hashed
+  where bucket = any('{1,2}'::int2[]);
+
+select "target"."tenancy_id"::text, array[(target."id")::text]::text[], "target"."sync_sequence_id", array[(target."id")::text, (target."team_id")::text, (target."team_display_name")::text, (target."recipient_email")::text, (target."expires_at_millis")::text, (target."used_at_millis")::text, trunc(extract(epoch
+  from target."created_at") * 1000)::bigint::text]::text[]
+  from "dbsync"."team_invitations" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid and array[(target."id")::text]::text[] in ('{00000000-0000-0000-0000-000000000000}');
+
+select '00000000-0000-0000-0000-000000000001', greatest((select max("target"."sync_sequence_id")
+  from "dbsync"."team_invitations" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid), (select sequence_id
+  from "dbsync"."sync_checkpoint" as target
+  where "target"."tenancy_id" = '00000000-0000-0000-0000-000000000001'::uuid and mapping_id = 'team_invitations'));
+
+with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
+  from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)) select asked.position, "source"."sequenceId", "source"."shouldUpdateSequenceId" and coalesce((source."type" = 'TEAM_INVITATION'), false), exists (select
+  from "dbsync"."touch" as t
+  cross join lateral jsonb_populate_record(null::"public"."Team", t.match) as "feeding" 
+  where t.dependant_id = 'team_invitations.team' and source."projectId" = "feeding"."mirroredProjectId" and source."branchId" = "feeding"."mirroredBranchId" and dbsync.uuid_or_null(source."data"->>'team_id') = "feeding"."teamId") or exists (select
+  from "dbsync"."touch" as t
+  cross join lateral jsonb_populate_record(null::"dbsync"."placement", t.match) as "feeding"
+  join "dbsync"."placement" as placement on placement.mapping_id = 'team_invitations' and placement.identity = jsonb_build_object('projectId', "source"."projectId", 'branchId', "source"."branchId", 'id', "source"."id")
+  where t.dependant_id = 'team_invitations.@tenancy' and placement."tenancy_id" = "feeding"."tenancy_id"), case
+  when (source."type" = 'TEAM_INVITATION') and case when "team"."mirroredProjectId" is not null then (team."tenancyId") end = asked.tenancy_id and tenancy.tenancy_id is not null then array[((source."id")::uuid)::text, ((team."teamId")::uuid)::text, ((team."displayName")::text)::text, (coalesce((source."method"->>'email')::text, ('')::text))::text, ((floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
+)) * 1000))::bigint)::text, ((case when source."usedAt" is not null then floor(extract(epoch
+  from greatest(
+  '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."usedAt")
+)) * 1000) end)::bigint)::text, trunc(extract(epoch
+  from (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end)) * 1000)::bigint::text]::text[] end, source.xmin::text
+  from asked
+  cross join lateral jsonb_populate_record(null::"public"."VerificationCode", jsonb_build_object('id', asked.key[1])) as "wanted"
+  join "public"."VerificationCode" as source on "source"."id" = "wanted"."id"
+  left join "public"."Team" as "team" on "team"."mirroredProjectId" = source."projectId" and "team"."mirroredBranchId" = source."branchId" and "team"."teamId" = dbsync.uuid_or_null(source."data"->>'team_id')
+  left join "dbsync"."tenancy" as tenancy on tenancy.tenancy_id = asked.tenancy_id and tenancy.deleted_at is null;
+
+with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
+  from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)), buried as materialized (select t.tenancy_id, t.sequence_id, array[((source."id")::uuid)::text]::text[] as key
+  from "dbsync"."tombstone" as t
+  cross join lateral jsonb_populate_record(null::"public"."VerificationCode", t.identity) as "source"
+  where t.mapping_id = 'team_invitations' and (t.tenancy_id = any(array(select tenancy_id
+  from asked)) or t.tenancy_id is null)) select position, max(sequence_id), bool_or(sequence_id is null)
+  from asked
+  join buried using (key)
+  where buried.tenancy_id = asked.tenancy_id or buried.tenancy_id is null group by position;
 
