@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -58,15 +59,41 @@ def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, stag
         changed, gone, *_ = names(external)
         app.update("ProjectUser", {"projectUserId": changed}, displayName="changed")
         app.delete("ProjectUser", projectUserId=gone)
-        brief = app.user(tenancy)
-        pipeline.sequence()
-        app.delete("ProjectUser", projectUserId=brief)
         pipeline.sequence()
         finish(worker)
 
     assert names(external).keys() == set(users) - {gone}
     assert names(external)[changed] == "changed"
     assert staged
+
+
+def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: Harness, staged: list[str]) -> None:
+    pipeline.configure(chunk_rows=2)
+    app = pipeline.app
+    tenancy = app.tenancy()
+    users = {app.user(tenancy) for _ in range(4)}
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+        brief = app.user(tenancy)
+        pipeline.sequence()
+        app.delete("ProjectUser", projectUserId=brief)
+        pipeline.sequence()
+        finish(worker)
+
+    assert names(external).keys() == users
+    assert staged
+
+
+def test_a_table_takes_no_tombstone_whatever_its_columns(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.drain()
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        external.run("update dbsync.users set sync_sequence_id = -sync_sequence_id")
 
 
 def test_two_first_loads_into_one_database(pipeline: Harness) -> None:
