@@ -226,7 +226,12 @@ def _readable(pipeline: Pipeline) -> list[ProjectedColumn]:
     mapping = pipeline.catalog.mapping(_MAPPING)
     documents = {entry.name for entry in mapping.columns_for("postgres") if entry.data_type.postgres == "jsonb"}
     destination = PostgresDestination(
-        "", lambda: None, pipeline.external_session, pipeline.catalog, pipeline.external_tables
+        "",
+        lambda: None,
+        pipeline.external_session,
+        pipeline.catalog,
+        pipeline.external_tables,
+        begin_again=lambda _mappings: None,
     )
     return [
         replace(entry, live=f"({entry.live})::text") if entry.name in documents else entry

@@ -59,7 +59,8 @@ def test_a2_the_checkpoint_follows(pipeline: EverywhereHarness, tenancy: UUID) -
     pipeline.app.user(tenancy, displayName="d")
     assert names(pipeline, tenancy) == ["a", "b", "c", "d"]
     assert before < pipeline.checkpoint("users", tenancy)
-    assert pipeline.checkpoint("teams", tenancy) is None
+    # Other mappings keep theirs: none, or in a database that was new, what the order had come to by then.
+    assert pipeline.checkpoint("teams", tenancy) in {None, before}
 
 
 def test_a3_what_is_delivered_is_not_sent_again(pipeline: EverywhereHarness, tenancy: UUID) -> None:
