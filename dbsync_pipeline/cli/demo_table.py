@@ -11,6 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from dbsync_pipeline.cli.output import console
 from dbsync_pipeline.demo.customers import CustomerDatabase
@@ -200,7 +201,12 @@ def _live_tables(view: _View | str, transactions: int) -> Group:
             f"{line.status.failing:,}",
             style="red" if line.status.failing else None,
         )
-    return Group(table, _external_table(view.external))
+    failures = [
+        Text(f"{line.customer.database}: {line.status.last_error}", style="red")
+        for line in view.external
+        if line.status is not None and line.status.last_error is not None
+    ]
+    return Group(table, _external_table(view.external), *failures)
 
 
 def _external_table(lines: list[_ExternalLine]) -> Table:
@@ -208,7 +214,6 @@ def _external_table(lines: list[_ExternalLine]) -> Table:
     table.add_column("customer's database", no_wrap=True)
     for name in ("source", "there", "pending", "lag", "failing"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("error", overflow="fold")
     for line in lines:
         status = line.status
         failing = len(status.failing) if status else 0
@@ -219,7 +224,6 @@ def _external_table(lines: list[_ExternalLine]) -> Table:
             f"{status.waiting_for_delivery:,}" if status else "0",
             f"{status.lag_seconds:.1f} s" if status else "0.0 s",
             f"{failing}",
-            (status.last_error or "").replace("[", "\\[") if status else "",
             style="red" if failing else None,
         )
     return table

@@ -2,11 +2,14 @@
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
+import psycopg
 import typer
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.table import Table
 
 from dbsync_pipeline.cli.output import console
@@ -21,7 +24,8 @@ from dbsync_pipeline.destinations.configured import (
 )
 from dbsync_pipeline.destinations.postgres.address import look_up, shown
 from dbsync_pipeline.destinations.postgres.inspection import Inspection
-from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.errors import DbsyncError, UnreachableError
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.pending.standing import DestinationStanding, standings_of
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
@@ -30,6 +34,8 @@ from dbsync_pipeline.status import DestinationStatus, read_destinations
 destination_commands = typer.Typer(
     help="Add, list, check, enable, disable and remove external databases.", no_args_is_help=True
 )
+
+_LIST_WIDTH = 140
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the database, as `dbsync destination list` shows it.")]
 
@@ -58,7 +64,7 @@ def add_destination(
     given = sys.stdin.readline().strip() if connection == "-" else connection
     for mapping_id in mapping or ():
         pipeline.catalog.mapping(mapping_id)
-    with pipeline.source("destination add") as source, source.transaction():
+    with _source(pipeline, "add") as source, source.transaction():
         added = add_database(source, tenancy, name, given, mapping or None)
         if no_check:
             with suppress(UnreachableError):
@@ -75,41 +81,50 @@ def list_destinations(
 ) -> None:
     """List the external databases, with what waits for each; never their connection strings."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination list") as source:
+    with _source(pipeline, "list") as source:
         states = read_destinations(source, pipeline.catalog, pipeline.columns, tenancy=tenancy)
         databases = databases_of(source, None if tenancy is None else [tenancy])
     entries = [_entry(database, states.get(database.destination_id)) for database in databases]
     if as_json:
         typer.echo(json.dumps(entries, indent=2, default=str))
-    else:
-        console.print(_list_table(entries))
+        return
+    # Ids stay in one piece, to be copied, also where the terminal has to wrap the lines.
+    Console(width=max(console.width, _LIST_WIDTH)).print(_list_table(entries))
+    for entry in entries:
+        if entry["last_error"]:
+            message = f"{entry['destination_id']}: {entry['last_error']}"
+            console.print(message, style="red", markup=False, soft_wrap=True)
 
 
 @destination_commands.command("check")
 def check_destination(destination_id: _Id) -> None:
     """Connect to a database and say what is there, how far each mapping is, and what failed last."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination check") as source:
+    with _source(pipeline, "check") as source:
         database = require_database(source, destination_id)
         waiting = standings_of(source, destination_id)
     place = shown(database.connection)
     console.print(f"{destination_id} is {_state(database)}, at {place}.", markup=False, soft_wrap=True)
-    for error in dict.fromkeys(entry.last_error for entry in waiting.values() if entry.last_error):
-        console.print(error, style="red", markup=False, soft_wrap=True)
-    found = None
+    found = failure = None
     try:
         found = pipeline.inspect_external(database)
         console.print(f"{found}.", markup=False, soft_wrap=True)
-    finally:
-        # Also where nobody answers: what is known here says since when.
-        console.print(_check_table(pipeline, database, found, waiting))
+    except DbsyncError as error:
+        failure = error
+    # Also where nobody answers: what is known here says since when.
+    console.print(_check_table(pipeline, database, found, waiting))
+    for message in dict.fromkeys(entry.last_error for entry in waiting.values()):
+        if message and message != str(failure):
+            console.print(message, style="red", markup=False, soft_wrap=True)
+    if failure is not None:
+        raise failure
 
 
 @destination_commands.command("enable")
 def enable_destination(destination_id: _Id) -> None:
     """Deliver to a database again, everything that it lacks."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination enable") as source:
+    with _source(pipeline, "enable") as source:
         enable_database(source, destination_id, enabled=True)
     console.print(f"{destination_id} is enabled.", markup=False, soft_wrap=True)
 
@@ -118,7 +133,7 @@ def enable_destination(destination_id: _Id) -> None:
 def disable_destination(destination_id: _Id) -> None:
     """Deliver nothing more to a database until it is enabled; what it holds stays."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination disable") as source:
+    with _source(pipeline, "disable") as source:
         enable_database(source, destination_id, enabled=False)
     console.print(f"{destination_id} is disabled; its data stays as it is.", markup=False, soft_wrap=True)
 
@@ -127,12 +142,19 @@ def disable_destination(destination_id: _Id) -> None:
 def remove_destination(destination_id: _Id) -> None:
     """Forget a database. Its data stays there, schema and tables included; they are its owner's to drop."""
     pipeline = Pipeline(load_settings())
-    with pipeline.source("destination remove") as source:
+    with _source(pipeline, "remove") as source:
         remove_database(source, destination_id)
     schema = pipeline.settings.external_schema
     console.print(
         f"{destination_id} is removed; schema {schema} stays there with its data.", markup=False, soft_wrap=True
     )
+
+
+@contextmanager
+def _source(pipeline: Pipeline, purpose: str) -> Generator[psycopg.Connection]:
+    with pipeline.source(f"destination {purpose}") as connection:
+        require_installed(connection, pipeline.catalog)
+        yield connection
 
 
 def _state(database: ExternalDatabase) -> str:
@@ -158,13 +180,12 @@ def _entry(database: ExternalDatabase, state: DestinationStatus | None) -> dict[
 
 def _list_table(entries: list[dict[str, Any]]) -> Table:
     table = Table(box=SIMPLE)
-    for name in ("id", "at"):
-        table.add_column(name, overflow="fold")
+    table.add_column("id", no_wrap=True)
+    table.add_column("at", overflow="fold")
     for name in ("enabled", "mappings"):
         table.add_column(name)
-    for name in ("to deliver", "lag"):
+    for name in ("to deliver", "lag", "failing"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last error", overflow="fold")
     for entry in entries:
         table.add_row(
             entry["destination_id"],
@@ -173,7 +194,7 @@ def _list_table(entries: list[dict[str, Any]]) -> Table:
             "all" if entry["mappings"] is None else ", ".join(entry["mappings"]),
             f"{entry['waiting_for_delivery']:,}",
             f"{entry['lag_seconds']:.1f} s",
-            (entry["last_error"] or "").replace("[", "\\["),
+            f"{len(entry['failing'])}",
             style="red" if entry["last_error"] else None,
         )
     return table

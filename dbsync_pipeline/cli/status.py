@@ -33,8 +33,10 @@ def status(
     for entry in found.mappings:
         if entry.last_error is not None and entry.kind == "clickhouse":
             console.print(entry.last_error, style="red", markup=False)
-    if found.failing:
-        console.print(_failing_table(found.failing))
+    for failing in found.failing:
+        console.print(_failing_line(failing), style="red", markup=False, soft_wrap=True)
+    if len(found.failing) == MOST_FAILING_LISTED:
+        console.print(f"These {MOST_FAILING_LISTED} have waited longest; there may be more.", style="red")
 
 
 def next_attempt(at: datetime | None) -> str:
@@ -65,22 +67,8 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
     return table
 
 
-def _failing_table(found: list[DestinationStatus]) -> Table:
-    title = "external databases that fail"
-    if len(found) == MOST_FAILING_LISTED:
-        title += f": the {MOST_FAILING_LISTED} that have waited longest"
-    table = Table(title=title, title_justify="left", box=SIMPLE, style="red")
-    table.add_column("id", overflow="fold")
-    for name in ("mappings", "attempts", "next", "lag"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("error", overflow="fold", ratio=1)
-    for entry in found:
-        table.add_row(
-            entry.destination_id,
-            f"{len(entry.failing)} of {entry.pending}",
-            f"{entry.attempts}",
-            next_attempt(entry.next_attempt_at),
-            f"{entry.lag_seconds:.0f} s",
-            (entry.last_error or "").replace("[", "\\["),
-        )
-    return table
+def _failing_line(found: DestinationStatus) -> str:
+    return (
+        f"{found.destination_id}: {len(found.failing)} of {found.pending} pending mappings failed, "
+        f"attempt {found.attempts}, next {next_attempt(found.next_attempt_at)}: {found.last_error}"
+    )

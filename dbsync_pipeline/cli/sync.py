@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import Annotated
 
 import psycopg
@@ -82,7 +82,8 @@ def sync(
 def _report_failures(drained: Drained) -> None:
     shown = drained.failures
     if len(drained.outages) == 1 and not drained.refused:
-        raise next(iter(drained.outages.values()))
+        ((destination_id, error),) = drained.outages.items()
+        raise type(error)(_named(destination_id, error.what), error.mend)
     for message in shown[:_ERRORS_SHOWN]:
         errors.print(message, style="red", markup=False)
     if len(shown) > _ERRORS_SHOWN:
@@ -109,8 +110,8 @@ def drain(pipeline: Pipeline, selection: Selection, destinations: list[str] | No
         DestinationError: one of the destinations is not configured, or disabled.
     """
     with pipeline.source("sync status") as connection, progress_bar() as progress:
-        _require_enabled(connection, destinations or ())
         with pipeline.sequencer() as sequencer:
+            _require_enabled(connection, destinations or ())
             waiting = waiting_for_sequencer(read_status(connection, pipeline.catalog, pipeline.columns))
             _number(sequencer, progress, progress.add_task("numbering", total=waiting))
         pending = [
@@ -119,11 +120,14 @@ def drain(pipeline: Pipeline, selection: Selection, destinations: list[str] | No
         ]
         waiting = waiting_for_delivery(read_status(connection, pipeline.catalog, pipeline.columns).mappings)
         delivering = _Delivering(pipeline, selection, progress, progress.add_task("delivering", total=waiting))
+        chosen = [entry for entry in pending if destinations is None or entry in destinations]
         # One that hangs costs a thread until its own time limits end it; ClickHouse has one of its own.
         with ThreadPoolExecutor(1 + pipeline.settings.external_workers, thread_name_prefix="dbsync sync") as threads:
-            chosen = [entry for entry in pending if destinations is None or entry in destinations]
-            for served in [threads.submit(delivering.serve, destination_id) for destination_id in chosen]:
-                served.result()
+            try:
+                for served in [threads.submit(delivering.serve, destination_id) for destination_id in chosen]:
+                    served.result()
+            finally:
+                delivering.stop.set()
         return delivering.drained
 
 
@@ -145,7 +149,7 @@ def _number(sequencer: Sequencer, progress: Progress, task: TaskID) -> None:
 
 
 class _Delivering:
-    """Serves destinations, each in a thread of its own, and adds up what became of them."""
+    """Serves destinations, each in a thread of its own, and adds up what became of them; `stop` ends all of it."""
 
     def __init__(self, pipeline: Pipeline, selection: Selection, progress: Progress, task: TaskID) -> None:
         self._pipeline = pipeline
@@ -153,13 +157,16 @@ class _Delivering:
         self._progress = progress
         self._task = task
         self._lock = Lock()
+        self.stop = Event()
         self.drained = Drained()
 
     def serve(self, destination_id: str) -> None:
+        if self.stop.is_set():
+            return
         try:
             with self._worker(destination_id) as worker:
                 worker.retry_now()
-                while results := worker.run_once():
+                while not self.stop.is_set() and (results := worker.run_once()):
                     self._note(results)
         except DbsyncError as error:
             with self._lock:

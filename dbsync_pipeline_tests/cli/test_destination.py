@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dbsync_pipeline.cli.main import app
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.errors import DbsyncError, NotInstalledError
 from dbsync_pipeline_tests.cli.commands import DBSYNC, Command, environment, sign_up
 from dbsync_pipeline_tests.harness import External, Harness
 
@@ -139,6 +139,7 @@ def test_a_dead_database_is_named_and_everything_else_is_delivered(pipeline: Har
     synced = dbsync("sync")
     assert synced.returncode == 3, synced.stderr
     assert synced.stdout == "Delivered 2 rows.\n"
+    assert f"{dead.destination_id}: " in synced.stderr
     assert "is not currently accepting connections" in synced.stderr
     assert len(alive.view("users")) == 1
     shown = dbsync("status")
@@ -154,3 +155,13 @@ def test_a_dead_database_is_named_and_everything_else_is_delivered(pipeline: Har
     assert f"{alive.destination_id}: mapping users, tenancy {tenancy}, key id=" in worse.stderr
     assert f"{dead.destination_id}: " in worse.stderr
     assert dbsync("sync", "--destination", "clickhouse").returncode == 0
+
+
+def test_a_source_without_the_sync_objects_says_init(source_url: str) -> None:
+    for command in (["list"], ["check", "postgres:x:main"], ["add", "env:NOTHING", "--tenancy", "x"]):
+        refused = CliRunner().invoke(
+            app,
+            ["destination", *command],
+            env={"DBSYNC_SOURCE_URL": source_url, "DBSYNC_CLICKHOUSE_URL": "http://unused/"},
+        )
+        assert isinstance(refused.exception, NotInstalledError)
