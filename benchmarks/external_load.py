@@ -319,11 +319,7 @@ def _make_tables(place: _Place) -> None:
     """Make our tables in the target, and nothing else."""
     with place.pipeline.source("bench") as connection:
         (database,) = databases_of(connection)
-    session = place.pipeline.external_session(database.connection)
-    with session.turn() as connection:
-        mapping = place.pipeline.catalog.mapping(_MAPPING)
-        place.pipeline.external_tables.ensure(connection, [mapping], session.place)
-    session.close()
+    place.pipeline.inspect_external(replace(database, mappings=[_MAPPING]), prepare=True)
 
 
 def _change(place: _Place) -> int:

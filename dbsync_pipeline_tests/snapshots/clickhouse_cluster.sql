@@ -5,6 +5,10 @@ create database if not exists `nothing_there_yet` on cluster `all-of-it`;
 create table if not exists `nothing_there_yet_internal`.`sync_checkpoint` on cluster `all-of-it` (mapping_id LowCardinality(String), tenancy_id UUID, epoch UInt32, sequence_id UInt64, recorded_at DateTime64(3, 'UTC') default now64(3)) engine = ReplicatedReplacingMergeTree(sequence_id)
   order by (mapping_id, tenancy_id, epoch);
 
+create or replace view `nothing_there_yet`.`sync_progress` on cluster `all-of-it` as select newest.mapping_id as mapping_id, newest.tenancy_id as tenancy_id, newest.point.2 as sequence_id, newest.since as complete_since
+  from (select mapping_id, tenancy_id, max((epoch, sequence_id)) as point, argMax(recorded_at, (epoch, sequence_id)) as since
+  from `nothing_there_yet_internal`.`sync_checkpoint` group by mapping_id, tenancy_id) as newest;
+
 create table if not exists `nothing_there_yet_internal`.`connected_accounts` on cluster `all-of-it` (`project_id` String comment 'The project that owns the row.', `branch_id` String comment 'The branch of the project;
 `main` unless it has others.', `tenancy_id` UUID, `id` UUID, `user_id` UUID, `provider` String, `provider_account_id` String comment 'The user\'s id at that provider.', `created_at` DateTime64(3, 'UTC'), `sync_sequence_id` UInt64, `sync_is_deleted` UInt8, `sync_created_at` DateTime64(3, 'UTC') default now64(3)) engine = ReplicatedReplacingMergeTree(sync_sequence_id, sync_is_deleted)
   order by (`project_id`, `branch_id`, `tenancy_id`, `id`) comment 'Accounts at other services that users signed in with or connected;

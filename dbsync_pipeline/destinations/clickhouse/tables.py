@@ -174,7 +174,7 @@ def plan(clickhouse: ClickHouse, catalog: Catalog, names: ClickHouseNames) -> li
         ClickHouseStep(
             "view of the progress",
             # Aliases would stand for the columns within the aggregates, too.
-            f"create or replace view {names.progress} as "  # noqa: S608 -- quoted names
+            f"create or replace view {names.progress}{names.on_cluster} as "  # noqa: S608 -- quoted names
             "select newest.mapping_id as mapping_id, newest.tenancy_id as tenancy_id, "
             "newest.point.2 as sequence_id, newest.since as complete_since from ("
             "select mapping_id, tenancy_id, max((epoch, sequence_id)) as point, "
