@@ -96,6 +96,26 @@ def test_a_table_takes_no_tombstone_whatever_its_columns(pipeline: Harness) -> N
         external.run("update dbsync.users set sync_sequence_id = -sync_sequence_id")
 
 
+def test_a_refused_row_in_the_first_batch_is_reported(pipeline: Harness) -> None:
+    app = pipeline.app
+    before, tenancy = app.tenancy(), app.tenancy()
+    app.user(before)
+    earlier = pipeline.configure_external(before, mappings=["users"])
+    pipeline.drain()
+    app.delete("ProjectUser", tenancyId=before)
+    pipeline.drain()
+    earlier.run("alter table dbsync.users add constraint polite check (display_name <> 'rude')")
+    app.user(tenancy, displayName="rude")
+    external = pipeline.configure_external(tenancy, url=earlier.url, mappings=["users"])
+    pipeline.sequence()
+
+    (result,) = pipeline.sync_external(errors=True)
+
+    assert result.delivery.error is not None
+    assert "polite" in result.delivery.error
+    assert names(external) == {}
+
+
 def test_two_first_loads_into_one_database(pipeline: Harness) -> None:
     pipeline.configure(chunk_rows=2)
     app = pipeline.app

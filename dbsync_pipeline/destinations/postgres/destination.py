@@ -81,9 +81,14 @@ class PostgresDestination(Destination):
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
         self._staged: set[str] = set()
+<<<<<<< HEAD
         self._filling: set[Pair] = set()
         self._found: dict[Pair, _Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
+=======
+        self._filling: dict[Pair, bool] = {}
+        self._found: dict[Pair, Checkpoint] = {}
+>>>>>>> extbench
 
     def close(self) -> None:
         """End the session, if there is one."""
@@ -275,11 +280,17 @@ class PostgresDestination(Destination):
 
     def _fills(self, connection: psycopg.Connection, mapping: SyncMapping, slices: Sequence[Slice]) -> bool:
         """Tell whether this is part of a first load that found the table empty."""
-        if all(entry.first for entry in slices):
+        pairs = {entry.pair for entry in slices}
+        if all(entry.first for entry in slices) and not pairs <= self._filling.keys():
             empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone()
+<<<<<<< HEAD
             if empty == (True,):
                 self._filling |= {entry.pair for entry in slices}
         return bool(slices) and self._filling.issuperset(entry.pair for entry in slices)
+=======
+            self._filling |= dict.fromkeys(pairs, empty == (True,))
+        return all(self._filling.get(pair, False) for pair in pairs)
+>>>>>>> extbench
 
     def _fill(self, session: ExternalSession, mapping: SyncMapping, blocks: Iterator[bytes]) -> None:
         """Write rows that are new straight into the table; at any doubt take it back, and use the stage from then on.
@@ -292,10 +303,10 @@ class PostgresDestination(Destination):
             self._copy(session, statements.fill, blocks)
             shared = session.connection.execute(statements.is_shared, {"owner": self._owner}).fetchone()
         except psycopg.IntegrityError as error:
-            self._filling.clear()
+            self._filling |= dict.fromkeys(self._filling, False)
             raise ResendError from error
         if shared == (True,):
-            self._filling.clear()
+            self._filling |= dict.fromkeys(self._filling, False)
             raise ResendError
 
     @property
