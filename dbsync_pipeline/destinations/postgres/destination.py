@@ -81,14 +81,9 @@ class PostgresDestination(Destination):
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
         self._staged: set[str] = set()
-<<<<<<< HEAD
-        self._filling: set[Pair] = set()
+        self._filling: dict[Pair, bool] = {}
         self._found: dict[Pair, _Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
-=======
-        self._filling: dict[Pair, bool] = {}
-        self._found: dict[Pair, Checkpoint] = {}
->>>>>>> extbench
 
     def close(self) -> None:
         """End the session, if there is one."""
@@ -283,14 +278,8 @@ class PostgresDestination(Destination):
         pairs = {entry.pair for entry in slices}
         if all(entry.first for entry in slices) and not pairs <= self._filling.keys():
             empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone()
-<<<<<<< HEAD
-            if empty == (True,):
-                self._filling |= {entry.pair for entry in slices}
-        return bool(slices) and self._filling.issuperset(entry.pair for entry in slices)
-=======
             self._filling |= dict.fromkeys(pairs, empty == (True,))
-        return all(self._filling.get(pair, False) for pair in pairs)
->>>>>>> extbench
+        return bool(pairs) and all(self._filling.get(pair, False) for pair in pairs)
 
     def _fill(self, session: ExternalSession, mapping: SyncMapping, blocks: Iterator[bytes]) -> None:
         """Write rows that are new straight into the table; at any doubt take it back, and use the stage from then on.
