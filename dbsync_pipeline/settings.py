@@ -78,7 +78,7 @@ class Settings(_MappingSettings):
     ] = None
     external_workers: Annotated[
         int, Field(ge=2, description="External databases that one sync run writes to at the same time.")
-    ] = 8
+    ] = 16
     external_connect_seconds: Annotated[
         float, Field(ge=2, description="How long connecting to an external database may take.")
     ] = 5.0
