@@ -1,4 +1,4 @@
-"""What a person stops, lets go on, and has tried again at once, from a terminal or from Dagster.
+"""What a person stops, lets go on, has tried at once or delivered again, from a terminal or from Dagster.
 
 A pause of delivery is a rule that is kept until it is ended: pairs it concerns are marked in dbsync.pending, which is
 all that workers look at, and whoever adds a pair marks it by the rules there are. Rules are changed under the lock of
@@ -63,6 +63,30 @@ update dbsync.pending p set paused = not p.paused from chosen
 where (p.destination_id, p.tenancy_id, p.mapping_id) = (chosen.destination_id, chosen.tenancy_id, chosen.mapping_id)
 """
 )
+
+# What a destination does not receive now has a new epoch all the same, for when it does again.
+_RESYNC: LiteralString = """
+with chosen as materialized (
+    select p.destination_id, p.tenancy_id, p.mapping_id,
+        d.enabled and coalesce(d.tenancy_id, p.tenancy_id) = p.tenancy_id
+            and (d.mappings is null or p.mapping_id = any(d.mappings)) as receives
+    from dbsync.pending p join dbsync.destination d using (destination_id)
+    where p.tenancy_id::text = %(tenancy)s and p.mapping_id = any(%(mappings)s)
+        and (%(destination)s::text is null or p.destination_id = %(destination)s)
+    order by p.destination_id, p.tenancy_id, p.mapping_id
+    for update of p
+), begun as (
+    update dbsync.pending p
+    set epoch = p.epoch + 1, reached = 0, wanted = case when chosen.receives then s.last_sequence_id else 0 end,
+        pending_since = clock_timestamp(), attempts = 0, last_error = null, next_attempt_at = '-infinity',
+        lease_worker = null, lease_until = null
+    from chosen cross join dbsync.sequencer s
+    where (p.destination_id, p.tenancy_id, p.mapping_id)
+        = (chosen.destination_id, chosen.tenancy_id, chosen.mapping_id)
+    returning chosen.receives
+)
+select count(*) filter (where receives) from begun
+"""
 
 
 @dataclass(frozen=True)
@@ -154,6 +178,28 @@ def retry(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
     )
     connection.execute(_WAKE_WORKERS)
     return pairs
+
+
+def resync(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
+    """Have everything of a part of one tenancy delivered again, over what is there; return how many pairs that are.
+
+    Whoever is delivering one of them loses the lease. Readers see what is there until a row takes its place; rows that
+    the source does not have stay, for `verify` to find.
+
+    Raises:
+        DestinationError: there is no such tenancy or destination.
+        MappingError: there is no such mapping.
+        NotInstalledError: the source lacks the sync objects.
+        DbsyncError: the sequencer holds its lock for too long.
+    """
+    require_installed(connection, catalog)
+    _require(connection, catalog, part)
+    mappings = [entry.mapping_id for entry in catalog.mappings if part.mapping_id in (None, entry.mapping_id)]
+    parameters = {"destination": part.destination_id, "tenancy": part.tenancy, "mappings": mappings}
+    with _between_batches(connection):
+        row = connection.execute(_RESYNC, parameters).fetchone()
+        connection.execute(_WAKE_WORKERS)
+    return row[0] if row is not None else 0
 
 
 def read_pauses(connection: psycopg.Connection) -> list[Part]:

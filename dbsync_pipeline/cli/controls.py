@@ -1,4 +1,4 @@
-"""`dbsync pause`, `dbsync resume` and `dbsync retry`: stops work, lets it go on, and has it tried again at once."""
+"""`dbsync pause`, `resume`, `retry` and `resync`: stops work, lets it go on, has it tried at once or done again."""
 
 from typing import Annotated
 
@@ -57,6 +57,23 @@ def retry(tenancy: _Tenancy = None, mapping: _Mapping = None, destination: _Dest
     with pipeline.source("retry") as connection:
         pairs = controls.retry(connection, pipeline.catalog, Part(tenancy, mapping, destination))
     console.print(f"Due at once: {pairs:,} pairs of tenancy and mapping.")
+
+
+def resync(
+    tenancy: Annotated[str, typer.Option(help="Whose rows to deliver again.")],
+    mapping: Annotated[str | None, typer.Option(help="Only this mapping.")] = None,
+    destination: Annotated[
+        str | None, typer.Option(help="Only there: clickhouse, or the id of an external database.")
+    ] = None,
+) -> None:
+    """Have everything of a tenancy delivered again, over what is there, by the workers or by `dbsync sync`.
+
+    Rows that should not be there are not removed: `dbsync verify --repair` does that.
+    """
+    pipeline = Pipeline(load_settings())
+    with pipeline.source("resync") as connection:
+        pairs = controls.resync(connection, pipeline.catalog, Part(tenancy, mapping, destination))
+    console.print(f"To be delivered again: {pairs:,} pairs of mapping and destination.")
 
 
 def _say(happened: str, outcome: Controlled) -> None:

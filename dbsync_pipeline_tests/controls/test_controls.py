@@ -222,3 +222,40 @@ def test_what_rests_is_tried_at_once(pipeline: Harness) -> None:
 def test_a_choice_has_to_be_one(sync: bool, part: Part, said: str) -> None:
     with pytest.raises(DbsyncError, match=said):
         controls.chosen(sync=sync, part=part, sequencer=False)
+
+
+def test_a_resync_delivers_over_what_is_there(pipeline: Harness) -> None:
+    """What was altered in a copy is put right there, and nothing else is sent again."""
+    ours, theirs = pipeline.app.tenancy(), pipeline.app.tenancy()
+    external = pipeline.configure_external(ours, mappings=["users", "teams"])
+    everything(pipeline, [ours, theirs])
+    pipeline.drain()
+    users = pipeline.names.table(pipeline.catalog.mapping("users"))
+    pipeline.clickhouse.execute(
+        f"insert into {users} select * replace ('Mallory' as display_name) from {users} final "
+        f"where tenancy_id = '{ours}'"
+    )
+    external.run("update dbsync.users set display_name = 'Mallory'")
+    assert pipeline.differences("users")
+    assert external.differences("users")
+
+    assert controls.resync(pipeline.admin, pipeline.catalog, Part(str(ours), "users")) == 2
+
+    delivered = [*pipeline.sync(), *pipeline.sync_external()]
+    assert {(entry.item.tenancy_id, entry.item.mapping_id) for entry in delivered} == {(ours, "users")}
+    assert sum(entry.delivery.upserted for entry in delivered) == 2
+    pipeline.assert_equal("users")
+    external.assert_equal("users")
+
+
+def test_a_resync_takes_the_lease_and_leaves_out_who_does_not_receive(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.app.user(tenancy)
+    pipeline.drain()
+    pipeline.admin.execute("update dbsync.pending set lease_worker = 1, lease_until = 'infinity'")
+    pipeline.admin.execute("update dbsync.destination set enabled = false where kind = 'postgres'")
+    assert controls.resync(pipeline.admin, pipeline.catalog, Part(str(tenancy))) == 1
+    assert pipeline.rows(
+        "select destination_id, epoch, lease_worker, wanted > reached from dbsync.pending order by destination_id"
+    ) == [("clickhouse", 1, None, True), (external.destination_id, 1, None, False)]
