@@ -7,6 +7,7 @@ import dagster as dg
 
 from dbsync_pipeline.defs.assets import build_assets
 from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
+from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.sensors import external_sync_sensor, sequencer_sensor, sync_sensor, tenancy_sensor
@@ -32,7 +33,7 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
         return dg.Definitions(
             assets=build_assets(pipeline),
             asset_checks=[build_checks(pipeline.catalog)],
-            jobs=build_jobs(settings),
+            jobs=[*build_jobs(settings), *build_control_jobs()],
             schedules=[build_verify_schedule()],
             sensors=[tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor],
             resources={

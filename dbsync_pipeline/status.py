@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from dbsync_pipeline.controls import Part, numbering_paused, read_pauses
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
@@ -85,10 +86,14 @@ class Status:
     Attributes:
         mappings: a line for each mapping and kind of destination that receives it.
         failing: external databases that fail, those that have waited longest first, `MOST_FAILING_LISTED` at most.
+        numbering_paused: whether the sequencer is.
+        pauses: what else is, the whole pipeline's also where one tenancy was asked for.
     """
 
     mappings: list[MappingStatus]
     failing: list[DestinationStatus]
+    numbering_paused: bool
+    pauses: list[Part]
 
 
 def read_status(
@@ -118,6 +123,8 @@ def read_status(
             if destinations[mapping.mapping_id, kind]
         ],
         _destination_status(connection, catalog, columns, tenancy, failing_only=True),
+        numbering_paused(connection),
+        read_pauses(connection),
     )
 
 

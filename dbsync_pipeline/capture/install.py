@@ -22,6 +22,8 @@ from dbsync_pipeline.mappings.explain import explain_mapping
 from dbsync_pipeline.mappings.installed import installed_id, read_installed
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
+    IS_PAUSED,
+    SEQUENCER_LOCK,
     SyncColumns,
     column,
     joined,
@@ -259,11 +261,14 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
                 else sql.SQL("{} is null").format(column(columns.sequence)),
             )
         )
+    # Nobody pauses anything meanwhile.
+    statements.append(sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(SEQUENCER_LOCK)))
     statements.append(
         sql.SQL(
-            "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted) "
+            "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted, paused) "
             # A disabled one waits for nothing, and has a new epoch all the same when it is enabled again.
-            "select t.tenancy_id, {mapping}, d.destination_id, case when d.enabled then s.last_sequence_id else 0 end "
+            "select t.tenancy_id, {mapping}, d.destination_id, case when d.enabled then s.last_sequence_id else 0 end, "
+            "{is_paused} "
             "from {tenancy} t join {destination} d on d.tenancy_id is null or d.tenancy_id = t.tenancy_id "
             "and (d.mappings is null or {mapping} = any(d.mappings)) "
             "cross join {sequencer} s where t.deleted_at is null "
@@ -274,6 +279,11 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
             "pending_since = clock_timestamp(), next_attempt_at = '-infinity'"
         ).format(
             pending=ours("pending"),
+            is_paused=sql.SQL(IS_PAUSED).format(
+                sql.Identifier("d", "destination_id"),
+                sql.Identifier("t", "tenancy_id"),
+                sql.Literal(mapping.mapping_id),
+            ),
             mapping=sql.Literal(mapping.mapping_id),
             tenancy=ours("tenancy"),
             destination=ours("destination"),

@@ -98,6 +98,14 @@ create table if not exists dbsync.pending (
     primary key (destination_id, tenancy_id, mapping_id)
 ) with (fillfactor = 70);
 
+-- What is not to be delivered while its row is here: NULL means any. It holds for pairs that become pending later, too.
+create table if not exists dbsync.pause (
+    destination_id text collate "C" references dbsync.destination on delete cascade,
+    tenancy_id {tenancy_type},
+    mapping_id text,
+    paused_at timestamptz not null default clock_timestamp()
+);
+
 -- What `dbsync init` installed for each table and mapping, so that the next one changes only what differs.
 create table if not exists dbsync.installed (
     object_id text primary key,

@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from dbsync_pipeline.cli.controls import pause, resume, resync, retry
 from dbsync_pipeline.cli.demo import demo
 from dbsync_pipeline.cli.destination import destination_commands
 from dbsync_pipeline.cli.dev import dev
@@ -40,6 +41,10 @@ app.command("sync")(sync)
 app.command("status")(status)
 app.command("verify")(verify)
 app.command("wait")(wait)
+app.command("pause")(pause)
+app.command("resume")(resume)
+app.command("retry")(retry)
+app.command("resync")(resync)
 app.command("query")(query)
 app.add_typer(destination_commands, name="destination")
 app.add_typer(mapping_commands, name="mapping")

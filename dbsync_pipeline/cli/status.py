@@ -30,6 +30,10 @@ def status(
         typer.echo(json.dumps(asdict(found), indent=2, default=str))
         return
     console.print(_mapping_table(found.mappings))
+    if found.numbering_paused:
+        console.print("The sequencer is paused.", style="yellow")
+    for part in found.pauses:
+        console.print(f"Delivery is paused: {part}.", style="yellow", markup=False, soft_wrap=True)
     for entry in found.mappings:
         if entry.last_error is not None and entry.kind == "clickhouse":
             console.print(entry.last_error, style="red", markup=False)

@@ -6,6 +6,7 @@ serves a table, a trigger's transition table, or the record rebuilt from a tombs
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -19,6 +20,15 @@ CLICKHOUSE = "clickhouse"
 
 PENDING_CHANNEL = "dbsync_pending"
 """Where the sequencer notifies workers that something has become pending."""
+
+SEQUENCER_LOCK = 0x6462_7379_6E63_0001  # "dbsync", 1.
+"""Key of the advisory lock of whoever numbers (I1), and of whoever must not be passed by a number meanwhile."""
+
+IS_PAUSED: LiteralString = """exists (
+    select from dbsync.pause rule where coalesce(rule.destination_id, {0}) = {0}
+        and coalesce(rule.tenancy_id, {1}) = {1} and coalesce(rule.mapping_id, {2}) = {2}
+)"""
+"""Whether a rule pauses a destination, tenancy and mapping; whoever makes a pair pending asks, under the lock above."""
 
 SEQUENCER_SETTING = "dbsync.sequencer"
 """Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""

@@ -155,10 +155,18 @@ _BACK_OFF = (
 )
 
 _RETRY_NOW = """
-update dbsync.pending p set next_attempt_at = '-infinity'
-where p.destination_id = %(destination)s and p.wanted > p.reached and p.next_attempt_at > clock_timestamp()
-    and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
-    and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+with resting as materialized (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.wanted > p.reached and p.next_attempt_at > clock_timestamp()
+        and (%(destination)s::text is null or p.destination_id = %(destination)s)
+        and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
+        and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+    -- The same order as everyone else who changes several of these rows.
+    order by p.destination_id, p.tenancy_id, p.mapping_id
+    for update
+)
+update dbsync.pending p set next_attempt_at = '-infinity' from resting
+where (p.destination_id, p.tenancy_id, p.mapping_id) = (resting.destination_id, resting.tenancy_id, resting.mapping_id)
 """
 
 _BEGIN_AGAIN = """
@@ -227,6 +235,18 @@ def destinations_due(connection: psycopg.Connection, limit: int) -> list[DueDest
     with connection.cursor(row_factory=class_row(DueDestination)) as cursor:
         cursor.execute(_DESTINATIONS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "limit": limit})
         return cursor.fetchall()
+
+
+def retry_now(
+    connection: psycopg.Connection,
+    *,
+    destination_id: str | None = None,
+    tenancies: list[str] | None = None,
+    mappings: list[str] | None = None,
+) -> int:
+    """Make what rests after a failure due at once, of some or of all; return how many pairs that were."""
+    parameters = {"destination": destination_id, "tenancies": tenancies, "mappings": mappings}
+    return connection.execute(_RETRY_NOW, parameters).rowcount
 
 
 def begin_again(connection: psycopg.Connection, destination_id: str, mappings: list[str]) -> None:
@@ -319,9 +339,7 @@ class PendingQueue:
 
     def retry_now(self, *, tenancies: list[str] | None = None, mappings: list[str] | None = None) -> None:
         """Make what rests after a failure due at once."""
-        self._connection.execute(
-            _RETRY_NOW, {"destination": self._destination_id, "tenancies": tenancies, "mappings": mappings}
-        )
+        retry_now(self._connection, destination_id=self._destination_id, tenancies=tenancies, mappings=mappings)
 
     def _update(
         self,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from threading import Event
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -22,19 +23,27 @@ from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.relation import PENDING_CHANNEL, SEQUENCER_SETTING, SyncColumns
+from dbsync_pipeline.mappings.relation import (
+    IS_PAUSED,
+    PENDING_CHANNEL,
+    SEQUENCER_LOCK,
+    SEQUENCER_SETTING,
+    SyncColumns,
+)
 from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 
-LOCK_KEY = 0x6462_7379_6E63_0001  # "dbsync", 1.
-
 _BEGIN = sql.SQL("select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true)").format(
-    key=sql.Literal(LOCK_KEY), setting=sql.Literal(SEQUENCER_SETTING)
+    key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING)
 )
 
-_MAKE_PENDING = """
-insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted)
-select changed.tenancy_id, changed.mapping_id, d.destination_id, changed.wanted
+_MAKE_PENDING: LiteralString = (
+    """
+insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted, paused)
+select changed.tenancy_id, changed.mapping_id, d.destination_id, changed.wanted,
+"""
+    + IS_PAUSED.format("d.destination_id", "changed.tenancy_id", "changed.mapping_id")
+    + """
 from jsonb_populate_recordset(null::dbsync.pending, %s) as changed
 join dbsync.destination d on d.enabled and (d.tenancy_id is null or d.tenancy_id = changed.tenancy_id)
     and (d.mappings is null or changed.mapping_id = any(d.mappings))
@@ -44,10 +53,12 @@ on conflict (destination_id, tenancy_id, mapping_id) do update set
     wanted = greatest(known.wanted, excluded.wanted),
     pending_since = case when known.wanted > known.reached then known.pending_since else clock_timestamp() end
 """
+)
 
 # A destination that is new or was changed gets everything up to the mark, whatever it has; what it is not to get any
 # more waits no longer. Whoever delivers by its old configuration loses the lease.
-_ANNOUNCE = """
+_ANNOUNCE: LiteralString = (
+    """
 with fresh as materialized (
     select * from dbsync.destination where not announced order by destination_id for update skip locked
 ), announced as (
@@ -59,8 +70,11 @@ with fresh as materialized (
     where p.destination_id = fresh.destination_id and p.wanted > p.reached and (not fresh.enabled
         or fresh.tenancy_id <> p.tenancy_id or not (fresh.mappings is null or p.mapping_id = any(fresh.mappings)))
 ), begun as (
-    insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted)
-    select t.tenancy_id, m.mapping_id, fresh.destination_id, s.last_sequence_id
+    insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted, paused)
+    select t.tenancy_id, m.mapping_id, fresh.destination_id, s.last_sequence_id,
+"""  # noqa: S608 -- made of constants
+    + IS_PAUSED.format("fresh.destination_id", "t.tenancy_id", "m.mapping_id")
+    + """
     from fresh
     join dbsync.tenancy t on fresh.tenancy_id is null or fresh.tenancy_id = t.tenancy_id
     cross join unnest(%s::text[]) as m (mapping_id)
@@ -73,6 +87,7 @@ with fresh as materialized (
 )
 select count(*) from fresh
 """
+)
 
 # A sequence that never gave out an id shows the first one as its last.
 _COMPLETE_UP_TO = """

@@ -6,15 +6,15 @@ holds, and tombstones have to be sent to the place where the copy has the row, s
 """
 
 from collections.abc import Iterable
+from typing import LiteralString
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import IncompatibleTargetError
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.relation import IS_PAUSED, SEQUENCER_LOCK, SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
-from dbsync_pipeline.sequencer.sequencer import LOCK_KEY
 from dbsync_pipeline.verify.copies import Copy
 from dbsync_pipeline.verify.differences import Difference, Kind
 from dbsync_pipeline.verify.states import Key, States
@@ -37,12 +37,17 @@ where known.columns <> excluded.columns and not known.former @> jsonb_build_arra
 """
 
 # Tombstones of a pair that nobody ever claimed would be left out, as there could be nothing for them to remove.
-_CLAIMED = """
-insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted, claims)
-select tenancy_id, mapping_id, destination_id, wanted, claims
-from jsonb_populate_recordset(null::dbsync.pending, %s) order by tenancy_id
+_CLAIMED: LiteralString = (
+    """
+insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted, claims, paused)
+select r.tenancy_id, r.mapping_id, r.destination_id, r.wanted, r.claims,
+"""
+    + IS_PAUSED.format("r.destination_id", "r.tenancy_id", "r.mapping_id")
+    + """
+from jsonb_populate_recordset(null::dbsync.pending, %s) r order by r.tenancy_id
 on conflict (destination_id, tenancy_id, mapping_id) do update set claims = greatest(known.claims, excluded.claims)
 """
+)
 
 
 class Repair:
@@ -72,7 +77,7 @@ class Repair:
             return
         # Whoever numbers a row that comes to be meanwhile has to see its tombstone.
         with self._connection.transaction():
-            self._connection.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+            self._connection.execute("select pg_advisory_xact_lock(%s)", [SEQUENCER_LOCK])
             states = self._states.read(self._connection, keys)
             gone = [key for key in keys if states[key].texts is None]
             self._make_claimed({key.tenancy for key in gone})
@@ -94,7 +99,7 @@ class Repair:
         if row != (True,):
             return
         with self._connection.transaction():
-            self._connection.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+            self._connection.execute("select pg_advisory_xact_lock(%s)", [SEQUENCER_LOCK])
             self._connection.execute(_RAISE, [sequence_id])
             self._connection.execute(_COMPLETE, [sequence_id])
 

@@ -47,7 +47,8 @@ def describe(defs: dg.Definitions) -> str:
             lines += _columns(node.metadata)
     for job in sorted(defs.resolve_all_job_defs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
-            lines.append(f"{job.name}: dbsync/singleton {job.run_tags['dbsync/singleton']}")
+            place = job.run_tags.get("dbsync/singleton")
+            lines.append(f"{job.name}: dbsync/singleton {place}" if place else f"{job.name}: no place of its own")
     for check in sorted(graph.asset_check_keys, key=lambda check: check.to_user_string()):
         lines.append(f"check {check.to_user_string()}")
     for schedule in defs.schedules or ():

@@ -6,7 +6,7 @@ import dagster as dg
 
 from dbsync_pipeline.defs.catch_up import catch_up
 from dbsync_pipeline.engine.cycle import Selection
-from dbsync_pipeline.sequencer import sequencer
+from dbsync_pipeline.mappings.relation import SEQUENCER_LOCK
 from dbsync_pipeline_tests.defs.conftest import Deployment, failure, unholdable_recording
 from dbsync_pipeline_tests.harness import Harness
 
@@ -200,7 +200,7 @@ def test_changes_that_another_sequencer_numbers_are_awaited(pipeline: Harness) -
             holder.execute("select pg_advisory_unlock_all()")
             return False
 
-    holder.execute("select pg_advisory_lock(%s)", [sequencer._LOCK_KEY])
+    holder.execute("select pg_advisory_lock(%s)", [SEQUENCER_LOCK])
     outcome = catch_up(pipeline.pipeline, "users", [str(tenancy)], stop=WhenPausing())
     assert outcome.failed == {}
     assert outcome.advances[str(tenancy)].rows_upserted == 1
