@@ -281,7 +281,7 @@ class Sequencer:
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
             result = self.run_pass()
-            if result.handled:
+            if result.numbered:
                 self._connection.execute(_WAKE_WORKERS)
             now = clock()
             report(result)
