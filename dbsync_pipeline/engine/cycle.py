@@ -88,7 +88,7 @@ class SyncCycle:
             longest = (
                 _LONGEST_OUTAGE_PAUSE_SECONDS if isinstance(error, UnreachableError | RefusedForNowError) else None
             )
-            self._queue.back_off(errors, longest_seconds=longest)
+            self._queue.back_off(errors, outage_seconds=longest)
             return [
                 SyncResult(
                     item,

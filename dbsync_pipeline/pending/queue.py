@@ -7,6 +7,7 @@ is gone, which the advisory lock every worker holds tells. Nothing here is neede
 workers at the same row are harmless (I6), they only waste work.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -144,12 +145,17 @@ _COMPLETE = (
 )
 
 _BACK_OFF = (
-    _ORDERED
+    _ORDERED  # noqa: S608 -- made of constants
     + """
     lease_worker = null, lease_until = null, last_error = mine.last_error,
-    -- Exponential, capped, and spread over half its length, so that a thousand rows do not come back as one.
-    next_attempt_at = clock_timestamp() + make_interval(secs =>
-        least(%(retry_max)s, %(retry_base)s * power(2, least(p.attempts - 1, 30))) * (0.5 + random() / 2))
+    -- Exponential, capped, and spread over half its length, so that a thousand rows do not come back as one; after an
+    -- outage they do, as there is one question to ask, and then with those that rest already.
+    next_attempt_at = least(clock_timestamp() + make_interval(secs =>
+        least(%(retry_max)s, %(retry_base)s * power(2, least(p.attempts - 1, 30)))
+        * (0.5 + coalesce(%(spread)s::double precision, random()) / 2)),
+        (select min(q.next_attempt_at) from dbsync.pending q where %(spread)s::double precision is not null
+            and q.destination_id = %(destination)s and q.wanted > q.reached and not q.paused
+            and q.next_attempt_at > clock_timestamp()))
 """
     + _MINE
 )
@@ -327,11 +333,20 @@ class PendingQueue:
         """
         self._update(_COMPLETE, "reached", reached, complete_up_to=complete_up_to)
 
-    def back_off(self, errors: dict[tuple[TenancyId, str], str], *, longest_seconds: float | None = None) -> None:
-        """Give rows back that failed; each rests for longer than the last time, up to the policy's or this maximum."""
+    def back_off(self, errors: dict[tuple[TenancyId, str], str], *, outage_seconds: float | None = None) -> None:
+        """Give rows back that failed; each rests for longer than the last time, up to the policy's maximum.
+
+        Args:
+            errors: (tenancy, mapping) -> why it was not delivered.
+            outage_seconds: given when the destination is at fault: what rests comes back together, after so long at
+                most.
+        """
         messages = {key: _storable(redact(message))[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
-        longest = self._retry.max_seconds if longest_seconds is None else min(longest_seconds, self._retry.max_seconds)
-        self._update(_BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=longest)
+        longest = self._retry.max_seconds if outage_seconds is None else min(outage_seconds, self._retry.max_seconds)
+        spread = None if outage_seconds is None else random.random()  # noqa: S311 -- not a secret
+        self._update(
+            _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=longest, spread=spread
+        )
 
     def release(self) -> None:
         """Give back everything this worker still has claimed, as if it had not been tried."""

@@ -7,9 +7,7 @@ from threading import Event
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
-from dbsync_pipeline.destinations.base import Checkpoint, Pair
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.snapshot import take_snapshot
@@ -137,36 +135,6 @@ def test_a_query_that_recovery_ends_is_an_outage(lagging: Lagging) -> None:
         with pytest.raises(UnreachableError, match="conflict with recovery"):
             looking.result()
         assert lost == [("40001", True)]
-
-
-def test_a_worker_whose_view_recovery_ends_blames_no_row(lagging: Lagging, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = lagging.pipeline
-    tenancy = pipeline.app.tenancy()
-    for _ in range(50):
-        pipeline.app.user(tenancy)
-    pipeline.drain()
-    pipeline.app.user(tenancy)
-    pipeline.sequence()
-    checkpoints = ClickHouseDestination.checkpoints
-
-    def meanwhile(self: ClickHouseDestination, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
-        _remove_old_rows(lagging)
-        with psycopg.connect(lagging.servers.standby.url(), autocommit=True) as standby:
-            while standby.execute(
-                "select from pg_stat_activity where application_name = 'dbsync sync' and backend_xmin is not null"
-            ).fetchone():
-                pass
-        return checkpoints(self, pairs)
-
-    with pytest.raises(UnreachableError), pipeline.worker() as worker:  # noqa: PT012 -- either call may notice
-        with monkeypatch.context() as patched:
-            patched.setattr(ClickHouseDestination, "checkpoints", meanwhile)
-            worker.run_once()
-        worker.retry_now()
-        worker.run_once()
-    pipeline.admin.execute("update dbsync.pending set next_attempt_at = '-infinity'")
-    pipeline.configure(replica_url=SecretStr(lagging.servers.standby.url(pipeline.database)))
-    pipeline.assert_synced()
 
 
 def _sleeps(lagging: Lagging) -> bool:
