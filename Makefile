@@ -16,7 +16,7 @@ dev: $(VENV)/.installed ## Dagster on your databases (DBSYNC_*), or on embedded 
 	@$(BIN)/dbsync dev $(ARGS)
 
 test: $(VENV)/.installed ## The whole test suite, on real Postgres and ClickHouse engines; ARGS go to pytest
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed ## Style and format, by ruff
 	@$(BIN)/ruff check .

@@ -198,7 +198,8 @@ class Harness:
     def _start(self) -> None:
         name, template = sql.Identifier(self.database), sql.Identifier(self.server.template)
         with psycopg.connect(self.server.postgres.url(), autocommit=True) as connection:
-            connection.execute(sql.SQL("create database {} template {}").format(name, template))
+            # Copied as files: a fifth of the time of writing it all to the log, and nobody waits for the disk here.
+            connection.execute(sql.SQL("create database {} template {} strategy file_copy").format(name, template))
             for setting, value in _TRAPS.items():
                 connection.execute(
                     sql.SQL("alter database {} set {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
