@@ -12,19 +12,16 @@ from dataclasses import dataclass
 from typing import LiteralString
 
 import psycopg
-from psycopg import sql
 
 from dbsync_pipeline.destinations.configured import require_database, require_tenancies
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import CLICKHOUSE, IS_PAUSED, PENDING_CHANNEL, SEQUENCER_LOCK
+from dbsync_pipeline.mappings.relation import CLICKHOUSE, IS_PAUSED, SEQUENCER_LOCK, WAKE_WORKERS
 from dbsync_pipeline.pending import queue
 
 LOCK_SECONDS = 5.0
 """How long the end of a sequencer's batch is waited for."""
-
-_WAKE_WORKERS = sql.SQL("notify {}").format(sql.Identifier(PENDING_CHANNEL))
 
 _SET_NUMBERING = "update dbsync.sequencer set paused = %(paused)s where paused <> %(paused)s"
 
@@ -176,7 +173,7 @@ def retry(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
         tenancies=None if part.tenancy is None else [part.tenancy],
         mappings=None if part.mapping_id is None else [part.mapping_id],
     )
-    connection.execute(_WAKE_WORKERS)
+    connection.execute(WAKE_WORKERS)
     return pairs
 
 
@@ -198,7 +195,7 @@ def resync(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
     parameters = {"destination": part.destination_id, "tenancy": part.tenancy, "mappings": mappings}
     with _between_batches(connection):
         row = connection.execute(_RESYNC, parameters).fetchone()
-        connection.execute(_WAKE_WORKERS)
+        connection.execute(WAKE_WORKERS)
     return row[0] if row is not None else 0
 
 
@@ -227,8 +224,7 @@ def _control(
             connection.execute(change, parameters)
             pairs = connection.execute(_MARK_PAIRS, parameters).rowcount
         now = [*(["numbering"] if numbering_paused(connection) else []), *map(str, read_pauses(connection))]
-        # Delivered at commit, when the workers that look find what has changed.
-        connection.execute(_WAKE_WORKERS)
+        connection.execute(WAKE_WORKERS)
     return Controlled(pairs, now)
 
 

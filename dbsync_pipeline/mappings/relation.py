@@ -19,7 +19,10 @@ CLICKHOUSE = "clickhouse"
 """Id of the one destination that holds every tenancy."""
 
 PENDING_CHANNEL = "dbsync_pending"
-"""Where the sequencer notifies workers that something has become pending."""
+"""Where workers listen for something to do."""
+
+WAKE_WORKERS = sql.SQL("notify {}").format(sql.Identifier(PENDING_CHANNEL))
+"""Has them look for it; delivered at commit, when they find what has changed."""
 
 SEQUENCER_LOCK = 0x6462_7379_6E63_0001  # "dbsync", 1.
 """Key of the advisory lock of whoever numbers (I1), and of whoever must not be passed by a number meanwhile."""

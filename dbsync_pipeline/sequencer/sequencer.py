@@ -25,9 +25,9 @@ from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import (
     IS_PAUSED,
-    PENDING_CHANNEL,
     SEQUENCER_LOCK,
     SEQUENCER_SETTING,
+    WAKE_WORKERS,
     SyncColumns,
 )
 from dbsync_pipeline.mappings.spec import Table, TenancyId
@@ -96,8 +96,6 @@ set last_sequence_id = greatest(last_sequence_id, (select last_value from dbsync
 """
 
 # No part of a pass's transactions: it says only that looking is worth while.
-_WAKE_WORKERS = sql.SQL("notify {}").format(sql.Identifier(PENDING_CHANNEL))
-
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -282,7 +280,7 @@ class Sequencer:
         while not stop.is_set():
             result = self.run_pass()
             if result.numbered:
-                self._connection.execute(_WAKE_WORKERS)
+                self._connection.execute(WAKE_WORKERS)
             now = clock()
             report(result)
             if result.handled:
