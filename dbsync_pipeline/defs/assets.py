@@ -4,8 +4,10 @@ Only the copies can be materialized; doing so brings partitions up to date throu
 steady deliveries are recorded by `sync_job` and `external_sync_job`.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -16,24 +18,35 @@ from dbsync_pipeline.defs.work import beside, failure_of, visible_failures
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.pipeline import Pipeline
 
+_Result = TypeVar("_Result")
+_Materialize = Callable[[dg.AssetExecutionContext, Pipeline, dg.AssetKey, str], dg.MaterializeResult[Any]]
+
 
 def build_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return every asset of a deployment, in the order in which a row travels."""
     catalog, names, external = pipeline.catalog, pipeline.clickhouse_names, pipeline.external_tables
+    copies = [
+        *((clickhouse_spec(catalog, entry, names), entry.mapping_id, _materialize) for entry in catalog.mappings),
+        *(
+            (postgres_spec(catalog, entry, external), entry.mapping_id, _materialize_externally)
+            for entry in catalog.mappings
+        ),
+    ]
     return [
         *(source_spec(catalog, table) for table in catalog.captured_tables),
-        *(_clickhouse_asset(clickhouse_spec(catalog, entry, names), entry.mapping_id) for entry in catalog.mappings),
+        *(_asset(*copy) for copy in copies),
         *(view_spec(catalog, mapping, names) for mapping in catalog.mappings),
-        *(_postgres_asset(postgres_spec(catalog, entry, external), entry.mapping_id) for entry in catalog.mappings),
     ]
 
 
-def _clickhouse_asset(spec: dg.AssetSpec, mapping_id: str) -> dg.AssetsDefinition:
-    @dg.multi_asset(specs=[spec], name=f"clickhouse_{mapping_id}", backfill_policy=dg.BackfillPolicy.single_run())
-    def materialize(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[Any]:
-        return _materialize(context, databases.pipeline(), spec.key, mapping_id)
+def _asset(spec: dg.AssetSpec, mapping_id: str, materialize: _Materialize) -> dg.AssetsDefinition:
+    name = "_".join(spec.key.path)
 
-    return materialize
+    @dg.multi_asset(specs=[spec], name=name, backfill_policy=dg.BackfillPolicy.single_run())
+    def copy(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[Any]:
+        return materialize(context, databases.pipeline(), spec.key, mapping_id)
+
+    return copy
 
 
 def _materialize(
@@ -46,12 +59,7 @@ def _materialize(
     """
     tenancies = list(context.partition_keys)
     context.log.info("Bringing %d tenancies of %s up to date.", len(tenancies), mapping_id)
-    with visible_failures():
-        outcome = beside(
-            lambda stop: catch_up(pipeline, mapping_id, tenancies, stop=stop),
-            every_seconds=pipeline.settings.report_seconds,
-            beat=partial(context.log.info, "Still at it."),
-        )
+    outcome = _watched(context, pipeline, lambda stop: catch_up(pipeline, mapping_id, tenancies, stop=stop))
     if outcome.failed:
         for tenancy, advance in outcome.advances.items():
             context.log_event(advance.materialization(Pair(tenancy, mapping_id)))
@@ -61,14 +69,6 @@ def _materialize(
     # Dagster takes one data version for all partitions of a run; they are complete up to the same point of the order.
     newest = max(advance.sequence_to for advance in outcome.advances.values())
     return dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(str(newest)))
-
-
-def _postgres_asset(spec: dg.AssetSpec, mapping_id: str) -> dg.AssetsDefinition:
-    @dg.multi_asset(specs=[spec], name=f"postgres_{mapping_id}", backfill_policy=dg.BackfillPolicy.single_run())
-    def materialize(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[Any]:
-        return _materialize_externally(context, databases.pipeline(), spec.key, mapping_id)
-
-    return materialize
 
 
 def _materialize_externally(
@@ -81,12 +81,7 @@ def _materialize_externally(
     """
     tenancies = list(context.partition_keys)
     context.log.info("Bringing %d tenancies of %s up to date in their own databases.", len(tenancies), mapping_id)
-    with visible_failures():
-        outcomes = beside(
-            lambda stop: catch_up_externally(pipeline, mapping_id, tenancies, stop=stop),
-            every_seconds=pipeline.settings.report_seconds,
-            beat=partial(context.log.info, "Still at it."),
-        )
+    outcomes = _watched(context, pipeline, lambda stop: catch_up_externally(pipeline, mapping_id, tenancies, stop=stop))
     failed: list[tuple[Pair, str]] = []
     for tenancy, by_database in outcomes.items():
         pair = Pair(tenancy, mapping_id)
@@ -100,3 +95,11 @@ def _materialize_externally(
         context.add_asset_metadata({"databases": len(by_database)}, asset_key=key, partition_key=tenancy)
     newest = max((o.advances[t].sequence_to for t, by in outcomes.items() for o in by.values()), default=0)
     return dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(str(newest)))
+
+
+def _watched(context: dg.AssetExecutionContext, pipeline: Pipeline, work: Callable[[Event], _Result]) -> _Result:
+    """Do the work beside a heartbeat, so that the run's log shows it is at it and a person can stop it."""
+    with visible_failures():
+        return beside(
+            work, every_seconds=pipeline.settings.report_seconds, beat=partial(context.log.info, "Still at it.")
+        )

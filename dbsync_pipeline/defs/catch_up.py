@@ -52,7 +52,7 @@ def catch_up(
         UnreachableError: the source or ClickHouse does not answer.
         NotInstalledError: source or ClickHouse lack what `dbsync init` makes.
     """
-    patience = _number_now(pipeline, mapping_id, stop=stop, clock=clock)
+    patience = _number(pipeline, mapping_id, stop, clock)
     with pipeline.clickhouse_worker(Selection(tenancies, [mapping_id])) as worker:
         return _bring_up(pipeline, worker, _Errand(CLICKHOUSE, mapping_id, tenancies, patience), stop, clock)
 
@@ -74,7 +74,7 @@ def catch_up_externally(
         UnreachableError: the source does not answer.
         NotInstalledError: the source lacks what `dbsync init` makes.
     """
-    patience = _number_now(pipeline, mapping_id, stop=stop, clock=clock)
+    patience = _number(pipeline, mapping_id, stop, clock)
     with pipeline.source("catch up") as connection:
         found = databases_of(connection, tenancies)
     wanted = [entry for entry in found if entry.enabled and entry.receives(mapping_id)]
@@ -131,19 +131,18 @@ def _bring_up(
     return Outcome(advances, failed)
 
 
-def _number_now(pipeline: Pipeline, mapping_id: str, *, stop: Event, clock: Callable[[], float]) -> float:
-    """Number what waits; return for how many seconds whoever holds a pair may not move before it loses its lease."""
-    patience = 2 * pipeline.settings.lease_seconds
-    _number(pipeline, str(pipeline.catalog.mapping(mapping_id).source), stop, clock() + patience, clock)
-    return patience
-
-
-def _number(pipeline: Pipeline, table: str, stop: Event, deadline: float, clock: Callable[[], float]) -> None:
+def _number(pipeline: Pipeline, mapping_id: str, stop: Event, clock: Callable[[], float]) -> float:
     """Run or await passes until one has left nothing behind of what was there when it began.
+
+    Returns:
+        For how many seconds whoever holds a pair may not move before it has lost its lease.
 
     Raises:
         DbsyncError: the mapping's own table cannot be numbered.
     """
+    patience = 2 * pipeline.settings.lease_seconds
+    table = str(pipeline.catalog.mapping(mapping_id).source)
+    deadline = clock() + patience
     with pipeline.sequencer() as sequencer:
         while not stop.is_set() and clock() < deadline:
             result = sequencer.run_pass()
@@ -151,9 +150,10 @@ def _number(pipeline: Pipeline, table: str, stop: Event, deadline: float, clock:
                 raise DbsyncError(f"rows of {table} cannot be numbered: {result.errors[table]}")
             # A pass that has filled no batch has left nothing behind, whatever has come in since.
             if not result.locked_out and not result.filled:
-                return
+                break
             if result.locked_out:
                 stop.wait(_PAUSE_SECONDS)
+    return patience
 
 
 def _deliver(worker: SyncCycle, goals: dict[str, int], failed: dict[str, str], ledger: Ledger) -> bool:

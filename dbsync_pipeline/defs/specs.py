@@ -80,22 +80,15 @@ def source_spec(catalog: Catalog, table: Table) -> dg.AssetSpec:
 
 def clickhouse_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) -> dg.AssetSpec:
     """Describe a mapping's table in ClickHouse, a partition for each tenancy."""
-    return dg.AssetSpec(
+    return _copy_spec(
+        catalog,
+        mapping,
+        "clickhouse",
         clickhouse_key(mapping.mapping_id),
-        deps=[source_key(table) for table in _tables(catalog, mapping)],
-        group_name="clickhouse",
-        kinds={"clickhouse"},
-        owners=_OWNERS,
-        description=f"{mapping.description} Every version of every row; read the view instead.",
-        code_version=mapping.code_version,
-        tags={"dbsync/mapping": mapping.mapping_id},
-        partitions_def=TENANCIES,
-        metadata={
-            "dagster/table_name": f"{names.internal}.{mapping.mapping_id}",
-            "dagster/column_schema": _schema(columns(catalog, mapping)),
-            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=_clickhouse_lineage(catalog, mapping)),
-            "dagster/code_references": _code_reference(catalog, mapping),
-        },
+        about="Every version of every row; read the view instead.",
+        schema_name=names.internal,
+        schema=_schema(columns(catalog, mapping)),
+        lineage=_clickhouse_lineage(catalog, mapping),
     )
 
 
@@ -110,20 +103,44 @@ def postgres_spec(catalog: Catalog, mapping: SyncMapping, external: ExternalTabl
         )
         for column in external.columns(mapping)
     ]
-    return dg.AssetSpec(
+    return _copy_spec(
+        catalog,
+        mapping,
+        "postgres",
         postgres_key(mapping.mapping_id),
+        about="One tenancy's rows, in each database that its owner configured.",
+        schema_name=external.schema,
+        schema=dg.TableSchema(shown),
+        lineage=_lineage(mapping, "postgres"),
+    )
+
+
+def _copy_spec(
+    catalog: Catalog,
+    mapping: SyncMapping,
+    kind: DestinationKind,
+    key: dg.AssetKey,
+    *,
+    about: str,
+    schema_name: str,
+    schema: dg.TableSchema,
+    lineage: _Lineage,
+) -> dg.AssetSpec:
+    """Describe what the pipeline fills from a mapping, of whichever kind."""
+    return dg.AssetSpec(
+        key,
         deps=[source_key(table) for table in _tables(catalog, mapping)],
-        group_name="postgres",
-        kinds={"postgres"},
+        group_name=kind,
+        kinds={kind},
         owners=_OWNERS,
-        description=f"{mapping.description} One tenancy's rows, in each database that its owner configured.",
+        description=f"{mapping.description} {about}",
         code_version=mapping.code_version,
         tags={"dbsync/mapping": mapping.mapping_id},
         partitions_def=TENANCIES,
         metadata={
-            "dagster/table_name": f"{external.schema}.{mapping.mapping_id}",
-            "dagster/column_schema": dg.TableSchema(shown),
-            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=_lineage(mapping, "postgres")),
+            "dagster/table_name": f"{schema_name}.{mapping.mapping_id}",
+            "dagster/column_schema": schema,
+            "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=lineage),
             "dagster/code_references": _code_reference(catalog, mapping),
         },
     )
