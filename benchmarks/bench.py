@@ -5,6 +5,7 @@ The services are the embedded ones with commits that survive a crash, so that bo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 
 import psycopg
 from psycopg import sql
@@ -12,9 +13,12 @@ from pydantic import SecretStr
 
 from dbsync_pipeline import source
 from dbsync_pipeline.capture import install
+from dbsync_pipeline.demo.generator import DemoSize, generate
+from dbsync_pipeline.demo.schema import create_schema
 from dbsync_pipeline.destinations.clickhouse import tables
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.pipeline import Pipeline
+from dbsync_pipeline.sequencer.sequencer import PassResult
 from dbsync_pipeline.settings import Settings
 
 
@@ -76,6 +80,28 @@ def install_source(pipeline: Pipeline) -> None:
     with pipeline.source("init") as connection:
         steps = install.plan(connection, pipeline.catalog, pipeline.columns)
         install.apply(connection, steps, lambda _step: None)
+
+
+def number_all(pipeline: Pipeline) -> None:
+    """Number everything that waits for it."""
+    with pipeline.sequencer() as sequencer:
+        sequencer.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=expect_no_errors)
+
+
+def expect_no_errors(result: PassResult) -> None:
+    """A benchmark measures nothing once a table cannot be numbered."""
+    if result.errors:
+        raise AssertionError(f"the sequencer failed: {result.errors}")
+
+
+def generated_source(bench: Bench, name: str, size: DemoSize) -> str:
+    """Make a database with generated tenancies and all sync objects, nothing of it numbered; return its URL."""
+    url = bench.database(name)
+    with source.session(url) as connection:
+        create_schema(connection)
+        generate(connection, size)
+    install_source(bench.pipeline(url))
+    return url
 
 
 def install_clickhouse(pipeline: Pipeline) -> None:

@@ -24,11 +24,10 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from threading import Event
 
 from psycopg import sql
 
-from benchmarks.bench import Bench, install_source, settle
+from benchmarks.bench import Bench, install_source, number_all, settle
 from benchmarks.row import Row, Target, in_turn, median_ratio
 from dbsync_pipeline import source
 from dbsync_pipeline.demo.schema import create_schema
@@ -77,7 +76,7 @@ def run(bench: Bench) -> Iterator[Row]:
     captured = bench.database(_CAPTURED, template=_PLAIN)
     pipeline = bench.pipeline(captured)
     install_source(pipeline)
-    _number(pipeline)
+    number_all(pipeline)
     _rewrite(plain)
     for url in (plain, captured):
         settle(url)
@@ -136,16 +135,11 @@ def _rewrite(url: str) -> None:
             connection.execute(sql.SQL('update {} set "updatedAt" = "updatedAt"').format(sql.Identifier(table)))
 
 
-def _number(pipeline: Pipeline) -> None:
-    with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=lambda _result: None)
-
-
 def _prepared(url: str, pipeline: Pipeline | None, measure: Callable[[int], float], seed: int) -> float:
     """Measure a database that has been at work, and has come to rest."""
     measure(_WARM_UP_SEED + seed)
     if pipeline is not None:
-        _number(pipeline)
+        number_all(pipeline)
     with source.session(url) as connection:
         connection.execute("vacuum (analyze)")
     return measure(seed)

@@ -13,12 +13,10 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from benchmarks.bench import Bench, install_source, settle
-from benchmarks.live import expect_all_delivered, measure, number_all
+from benchmarks.bench import Bench, generated_source, number_all, settle
+from benchmarks.live import expect_all_delivered, measure
 from benchmarks.row import Row
-from dbsync_pipeline import source
-from dbsync_pipeline.demo.generator import DemoSize, generate
-from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.pipeline import Pipeline
 
 _TENANCIES = 200
@@ -59,12 +57,8 @@ def run(bench: Bench) -> Iterator[Row]:
 
 def _loaded(bench: Bench, tenancies: int) -> tuple[Pipeline, dict[UUID, str]]:
     """Return a pipeline at rest, everything numbered and delivered, and the name of each tenancy's database."""
-    url = bench.database(_DATABASE)
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
+    url = generated_source(bench, _DATABASE, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
     pipeline = bench.pipeline(url)
-    install_source(pipeline)
     names: dict[UUID, str] = {}
     with pipeline.source("bench") as connection:
         # Ids are random, and so are the sizes of tenancies in their order; one tenancy has no users.

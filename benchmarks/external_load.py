@@ -19,21 +19,18 @@ from threading import Event
 import psycopg
 from psycopg import sql
 
-from benchmarks.bench import Bench, install_source, settle
+from benchmarks.bench import Bench, generated_source, number_all, settle
 from benchmarks.first_load import live_rows
 from benchmarks.rivals import RIVAL_SCHEMA, installed_rivals
 from benchmarks.row import Row, Target, in_turn, median_ratio
 from benchmarks.worker import in_new_process, peak_memory
-from dbsync_pipeline import source
-from dbsync_pipeline.demo.generator import DemoSize, generate
-from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.destinations.base import ProjectedColumn
 from dbsync_pipeline.destinations.configured import databases_of
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.destinations.postgres.tables import SEQUENCE
 from dbsync_pipeline.engine.cycle import Selection, SyncResult
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.sequencer.sequencer import PassResult
 
 _USERS = 1_000_000
 _CHANGED_PER_HUNDRED = 10
@@ -201,12 +198,8 @@ def _row(name: str, rival: str, mine: list[_Load], theirs: list[_Load], contains
 def _prepared(bench: Bench) -> _Place:
     users = bench.scaled(_USERS, at_least=1_000)
     bench.say(f"external Postgres: a tenancy of {users:,} users, every row numbered")
-    url = bench.database(_SOURCE)
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, DemoSize(tenancies=1, users=users, users_only=True))
+    url = generated_source(bench, _SOURCE, DemoSize(tenancies=1, users=users, users_only=True))
     pipeline = bench.pipeline(url)
-    install_source(pipeline)
     with pipeline.source("bench") as connection:
         connection.execute(
             "insert into dbsync.destination (tenancy_id, name, connection, mappings) "
@@ -214,7 +207,7 @@ def _prepared(bench: Bench) -> _Place:
             [bench.postgres.url(_TARGET), [_MAPPING]],
         )
         (database,) = databases_of(connection)
-        _number(pipeline)
+        number_all(pipeline)
         rows = live_rows(pipeline, pipeline.catalog.mapping(_MAPPING), _readable(pipeline))
         connection.execute(sql.SQL("create view {} as {}").format(sql.Identifier("public", _VIEW), rows))
     settle(url)
@@ -237,14 +230,6 @@ def _readable(pipeline: Pipeline) -> list[ProjectedColumn]:
         replace(entry, live=f"({entry.live})::text") if entry.name in documents else entry
         for entry in destination.projection(mapping)
     ]
-
-
-def _number(pipeline: Pipeline) -> None:
-    results: list[PassResult] = []
-    with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, report=results.append)
-    if any(result.errors for result in results):
-        raise AssertionError("the sequencer failed")
 
 
 def _sides(place: _Place) -> list[_Side]:
@@ -331,7 +316,7 @@ def _change(place: _Place) -> int:
             # Half of all hashes are negative, and so are their remainders.
             [2 * _CHANGED_PER_HUNDRED - 1],
         ).rowcount
-    _number(place.pipeline)
+    number_all(place.pipeline)
     settle(place.source_url)
     return changed
 

@@ -14,12 +14,10 @@ from threading import Event
 
 from psycopg import sql
 
-from benchmarks.bench import Bench, install_clickhouse, install_source, settle
+from benchmarks.bench import Bench, generated_source, install_clickhouse, number_all, settle
 from benchmarks.row import Row, Target, in_turn, median_ratio
 from benchmarks.worker import in_new_process, peak_memory
-from dbsync_pipeline import source
-from dbsync_pipeline.demo.generator import DemoSize, generate
-from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.destinations.base import ProjectedColumn
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.cycle import Selection, SyncResult
@@ -58,7 +56,10 @@ def run(bench: Bench) -> Iterator[Row]:
     """Measure both sides in turn, each time into empty tables and from a process of its own."""
     size = DemoSize(tenancies=_TENANCIES, users=bench.scaled(_USERS, at_least=1_000), users_only=True)
     bench.say(f"first load: a database of {size.users:,} users, every row numbered")
-    pipeline = bench.pipeline(_numbered(bench, size), _DATABASE)
+    url = generated_source(bench, _DATABASE, size)
+    pipeline = bench.pipeline(url, _DATABASE)
+    number_all(pipeline)
+    settle(url)
 
     def ours(_round: int) -> _Load:
         _forget_deliveries(pipeline)
@@ -94,19 +95,6 @@ def run(bench: Bench) -> Iterator[Row]:
         target=Target("value", "<=", 300),
         contains="Peak resident memory of the worker's process during that load, the interpreter included.",
     )
-
-
-def _numbered(bench: Bench, size: DemoSize) -> str:
-    url = bench.database(_DATABASE)
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, size)
-    pipeline = bench.pipeline(url)
-    install_source(pipeline)
-    with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=lambda _result: None)
-    settle(url)
-    return url
 
 
 def _forget_deliveries(pipeline: Pipeline) -> None:

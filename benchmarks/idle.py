@@ -7,13 +7,10 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from statistics import median
-from threading import Event
 
-from benchmarks.bench import Bench, install_source, settle
+from benchmarks.bench import Bench, generated_source, number_all, settle
 from benchmarks.row import Row, Target
-from dbsync_pipeline import source
-from dbsync_pipeline.demo.generator import DemoSize, generate
-from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.pipeline import Pipeline
 
 _MANY_TENANCIES = 10_000
@@ -52,14 +49,9 @@ def run(bench: Bench) -> Iterator[Row]:
 
 
 def _at_rest(bench: Bench, database: str, tenancies: int) -> Pipeline:
-    url = bench.database(database)
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, DemoSize(tenancies=tenancies, users=tenancies * 2, users_only=True))
+    url = generated_source(bench, database, DemoSize(tenancies=tenancies, users=tenancies * 2, users_only=True))
     pipeline = bench.pipeline(url)
-    install_source(pipeline)
-    with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=lambda _result: None)
+    number_all(pipeline)
     with pipeline.source("bench") as connection:
         connection.execute("update dbsync.pending set reached = wanted")
     settle(url)

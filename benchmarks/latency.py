@@ -6,12 +6,10 @@ from threading import Event
 from typing import cast
 from uuid import UUID
 
-from benchmarks.bench import Bench, install_clickhouse, install_source, settle
-from benchmarks.live import expect_all_delivered, measure, number_all
+from benchmarks.bench import Bench, generated_source, install_clickhouse, number_all, settle
+from benchmarks.live import expect_all_delivered, measure
 from benchmarks.row import Row
-from dbsync_pipeline import source
-from dbsync_pipeline.demo.generator import DemoSize, generate
-from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.pipeline import Pipeline
 
 _TENANCIES = 200
@@ -57,12 +55,8 @@ def run(bench: Bench) -> Iterator[Row]:
 
 def _loaded(bench: Bench, tenancies: int) -> Pipeline:
     """Return a pipeline at rest: everything numbered and delivered."""
-    url = bench.database(_DATABASE)
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
+    url = generated_source(bench, _DATABASE, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
     pipeline = bench.pipeline(url, _DATABASE)
-    install_source(pipeline)
     install_clickhouse(pipeline)
     number_all(pipeline)
     with pipeline.clickhouse_worker() as worker:

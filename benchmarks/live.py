@@ -20,11 +20,10 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, expect_no_errors
 from benchmarks.row import Row, Target
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.sequencer.sequencer import PassResult
 
 _CHANGES_PER_SECOND = 500
 _SECONDS = 60
@@ -114,12 +113,6 @@ def measure(
         )
 
 
-def number_all(pipeline: Pipeline) -> None:
-    """Number everything that waits for it."""
-    with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, report=_expect_no_errors)
-
-
 def expect_all_delivered(results: list[SyncResult]) -> None:
     """Fail where a delivery has failed."""
     errors = {result.delivery.error for result in results} - {None}
@@ -129,12 +122,7 @@ def expect_all_delivered(results: list[SyncResult]) -> None:
 
 def _number(pipeline: Pipeline, stop: ProcessEvent) -> None:
     with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, report=_expect_no_errors)
-
-
-def _expect_no_errors(result: PassResult) -> None:
-    if result.errors:
-        raise AssertionError(f"the sequencer failed: {result.errors}")
+        sequencer.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, report=expect_no_errors)
 
 
 def _write(pipeline: Pipeline, stop: ProcessEvent, written: "Synchronized[int]") -> None:

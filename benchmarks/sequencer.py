@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from benchmarks.bench import Bench, install_source, settle
+from benchmarks.bench import Bench, generated_source, settle
 from benchmarks.row import Row, Target, in_turn, median_ratio
 from dbsync_pipeline import source
 from dbsync_pipeline.demo.generator import DemoSize, generate
@@ -88,13 +88,8 @@ def run(bench: Bench) -> Iterator[Row]:
 
 
 def _prepare_ours(bench: Bench, size: DemoSize) -> int:
-    url = bench.database("bench_ours")
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, size)
-    pipeline = bench.pipeline(url)
-    install_source(pipeline)
-    _drain_ours(pipeline)
+    url = generated_source(bench, "bench_ours", size)
+    _drain_ours(bench.pipeline(url))
     return _mark_dirty(url)
 
 

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from statistics import median
 from threading import Event
 
-from benchmarks.bench import Bench, install_clickhouse, install_source, settle
+from benchmarks.bench import Bench, generated_source, install_clickhouse, number_all, settle
 from benchmarks.row import Row, Target
-from dbsync_pipeline import source
-from dbsync_pipeline.demo.generator import DemoSize, generate
-from dbsync_pipeline.demo.schema import create_schema
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.engine.cycle import Selection
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pipeline import Pipeline
@@ -29,7 +27,10 @@ def run(bench: Bench) -> Iterator[Row]:
     """Verify an equal copy, then one with an altered value."""
     size = DemoSize(tenancies=_TENANCIES, users=bench.scaled(_USERS, at_least=1_000), users_only=True)
     bench.say(f"verify: a copy of {size.users:,} users")
-    pipeline = bench.pipeline(_source(bench, size), _DATABASE)
+    url = generated_source(bench, _DATABASE, size)
+    pipeline = bench.pipeline(url, _DATABASE)
+    number_all(pipeline)
+    settle(url)
     install_clickhouse(pipeline)
     with pipeline.clickhouse_worker(Selection(mappings=[_MAPPING])) as worker:
         worker.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=lambda _results: None)
@@ -52,19 +53,6 @@ def run(bench: Bench) -> Iterator[Row]:
         unit="s",
         contains=f"{contents}, one value of which is altered: until its tenancy, key and column are known.",
     )
-
-
-def _source(bench: Bench, size: DemoSize) -> str:
-    url = bench.database(_DATABASE)
-    with source.session(url) as connection:
-        create_schema(connection)
-        generate(connection, size)
-    pipeline = bench.pipeline(url)
-    install_source(pipeline)
-    with pipeline.sequencer() as sequencer:
-        sequencer.run(stop=Event(), max_seconds=float("inf"), idle_seconds=0, report=lambda _result: None)
-    settle(url)
-    return url
 
 
 def _alter_one(pipeline: Pipeline) -> None:
