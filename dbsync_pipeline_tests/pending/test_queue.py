@@ -171,6 +171,41 @@ def test_a_failure_rests_longer_each_time(pipeline: Harness, worker: Callable[[]
     assert pipeline.rows("select attempts, last_error from dbsync.pending where mapping_id = 'users'") == [(0, None)]
 
 
+def test_after_an_outage_what_rests_comes_back_together(
+    pipeline: Harness, worker: Callable[[RetryPolicy], Worker]
+) -> None:
+    """I8: a dead destination is asked once, not once for each pair, and never later than an outage may go unnoticed."""
+    queue = worker(RetryPolicy(1 * HOURS, 8 * HOURS))
+    first, second, third = (add(pipeline) for _ in range(3))
+    queue.claim(5)
+
+    def rests(tenancy: UUID) -> float:
+        return float(
+            pipeline.value(
+                "select extract(epoch from next_attempt_at - clock_timestamp()) / 3600 from dbsync.pending "
+                "where tenancy_id = %s",
+                tenancy,
+            )
+        )
+
+    pipeline.admin.execute("update dbsync.pending set attempts = 5")
+    queue.back_off({(first, "users"): "gone", (second, "users"): "gone"}, outage_seconds=2 * HOURS)
+    assert rests(first) == pytest.approx(rests(second), abs=0.1)
+    assert 0.9 <= rests(first) <= 2
+    # What fails later joins those that rest already, however long it would have rested by itself.
+    pipeline.admin.execute(
+        "update dbsync.pending set next_attempt_at = clock_timestamp() + interval '30 minutes' where tenancy_id = %s",
+        [first],
+    )
+    queue.back_off({(third, "users"): "gone"}, outage_seconds=2 * HOURS)
+    assert rests(third) == pytest.approx(0.5, abs=0.1)
+    # A pair's own failure is nobody else's.
+    queue.retry_now(tenancies=[str(third)])
+    queue.claim(5)
+    queue.back_off({(third, "users"): "refused"})
+    assert rests(third) > 3  # noqa: PLR2004 -- half of eight hours, the maximum, less what has passed
+
+
 def test_an_error_that_is_kept_holds_no_password(pipeline: Harness, worker: Callable[[], Worker]) -> None:
     """I10: and is as long as a person would read."""
     tenancy = add(pipeline)
