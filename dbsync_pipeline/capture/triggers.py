@@ -23,23 +23,31 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from dbsync_pipeline.capture.effects import (
+    by_likeness,
+    changed,
+    entomb,
+    entomb_left,
+    if_changed,
+    register,
+    touch_row,
+    touch_rows,
+    touch_tenancies,
+    unregister,
+)
 from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import Feed, join_feeds, touch_tenancy
+from dbsync_pipeline.mappings.dependants import Feed, join_feeds
 from dbsync_pipeline.mappings.relation import (
     SEQUENCER_SETTING,
     TRIGGER_SEARCH_PATH,
-    column,
-    identity_object,
     joined,
     ours,
-    row_filter,
-    same_columns,
     shortened,
     table_name,
 )
 from dbsync_pipeline.mappings.schema import SourceTable
-from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
+from dbsync_pipeline.mappings.spec import SOURCE, Table
 
 _NEW_ROWS = sql.Identifier("new_rows")
 _IDENTIFIER_BYTES = 63
@@ -135,8 +143,8 @@ class _Generator:
                     "operator(pg_catalog.<>) 'on' then new.{sequence} := old.{sequence}; "
                     "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if;"
                 ).format(
-                    changed=_changed(read),
-                    rewritten=_changed(self.own),
+                    changed=changed(read),
+                    rewritten=changed(self.own),
                     setting=sql.Literal(SEQUENCER_SETTING),
                     sequence=self.sequence,
                     dirty=self.dirty,
@@ -147,13 +155,13 @@ class _Generator:
         return self._trigger("mark", "before update", "row", body, definer=bool(self.early_feeds))
 
     def _after_insert(self) -> Trigger:
-        statements: list[sql.Composable] = [self._touch(_NEW_ROWS)] if self.feeds else []
+        statements: list[sql.Composable] = [touch_rows(self.source, self.feeds, _NEW_ROWS)] if self.feeds else []
         if self.is_tenancy_table:
             statements += [
-                self._register(sql.SQL("{} as source").format(_NEW_ROWS)),
+                register(self.catalog.tenancy, sql.SQL("{} as source").format(_NEW_ROWS)),
                 # Rows may be there before their tenancy, or outlive it; they are sent when it comes (back).
                 sql.SQL("for fresh in select * from new_rows loop {} end loop;").format(
-                    joined(self._touch_tenancy("fresh"), " ")
+                    joined(touch_tenancies(self.catalog, "fresh"), " ")
                 ),
             ]
         return self._trigger(
@@ -171,31 +179,31 @@ class _Generator:
             deciding = set(mapping.identity)
             deciding |= expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset()
             watched |= deciding
-            statements.append(_if_changed(self._stored(deciding), self._entomb_left(mapping)))
+            statements.append(if_changed(self._stored(deciding), entomb_left(mapping)))
         for feed in self.late_feeds:
             watched |= feed.watched
         statements += self._touch_changed(self.late_feeds)
         if self.is_tenancy_table:
             deciding = {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
             watched |= deciding
-            statements.append(_if_changed(self._stored(deciding), *self._tenancy_changed()))
-        when = _changed(self._stored(watched))
+            statements.append(if_changed(self._stored(deciding), *self._tenancy_changed()))
+        when = changed(self._stored(watched))
         return self._trigger("update", "after update", "row", _block(statements), when=when)
 
     def _after_delete(self) -> Trigger:
-        statements: list[sql.Composable] = [_entomb(mapping, sql.SQL("(select old.*)")) for mapping in self.mappings]
-        statements += [_touch_row(feeds, "old") for feeds in _alike(self.feeds)]
+        statements: list[sql.Composable] = [entomb(mapping, sql.SQL("(select old.*)")) for mapping in self.mappings]
+        statements += [touch_row(feeds, "old") for feeds in by_likeness(self.feeds)]
         if self.is_tenancy_table:
-            statements += [self._unregister("old"), *self._touch_tenancy("old")]
+            statements += [unregister(self.catalog.tenancy, "old"), *touch_tenancies(self.catalog, "old")]
         return self._trigger("delete", "after delete", "row", _block(statements))
 
     def _before_truncate(self) -> Trigger:
         rows = table_name(self.table)
-        statements: list[sql.Composable] = [_NO_OLD_VIEW, *(_entomb(mapping, rows) for mapping in self.mappings)]
+        statements: list[sql.Composable] = [_NO_OLD_VIEW, *(entomb(mapping, rows) for mapping in self.mappings)]
         if self.feeds:
-            statements.append(self._touch(rows))
+            statements.append(touch_rows(self.source, self.feeds, rows))
         if self.is_tenancy_table:
-            leaving = joined([self._unregister("gone"), *self._touch_tenancy("gone")], " ")
+            leaving = joined([unregister(self.catalog.tenancy, "gone"), *touch_tenancies(self.catalog, "gone")], " ")
             statements.append(
                 sql.SQL("for gone in select * from {rows} loop {leaving} end loop;").format(rows=rows, leaving=leaving)
             )
@@ -204,86 +212,21 @@ class _Generator:
     def _touch_changed(self, feeds: Sequence[Feed]) -> list[sql.Composable]:
         """Touch what an updated row feeds, and what it fed before."""
         return [
-            _if_changed(
+            if_changed(
                 self._stored(alike[0].watched),
-                _if_changed(self._stored({*alike[0].match, *alike[0].constants}), _touch_row(alike, "old")),
-                _touch_row(alike, "new"),
+                if_changed(self._stored({*alike[0].match, *alike[0].constants}), touch_row(alike, "old")),
+                touch_row(alike, "new"),
             )
-            for alike in _alike(feeds)
+            for alike in by_likeness(feeds)
         ]
-
-    def _touch(self, rows: sql.Composable) -> sql.Composed:
-        """Touch what any number of rows feed, in one statement."""
-        return sql.SQL("insert into {touch} (dependant_id, match) {values};").format(
-            touch=ours("touch"),
-            values=joined(
-                (
-                    sql.SQL("select {distinct} {dependant}, {match} from {rows} as source where {feeding}").format(
-                        distinct=sql.SQL(
-                            "" if self.source.identifies(frozenset({*feed.match, *feed.constants})) else "distinct"
-                        ),
-                        dependant=sql.Literal(feed.dependant_id),
-                        match=feed.match_object(),
-                        rows=rows,
-                        feeding=feed.feeding(),
-                    )
-                    for feed in self.feeds
-                ),
-                " union all ",
-            ),
-        )
-
-    def _entomb_left(self, mapping: SyncMapping) -> sql.Composed:
-        """A row that keeps existing, but no longer under its old key and tenancy, or no longer within the filter."""
-        return sql.SQL(
-            "insert into {tombstone} (mapping_id, tenancy_id, identity) select {mapping}, {tenancy}, {identity} "
-            "from (select old.*) as source where {filter} and not exists ("
-            "select from (select new.*) as source where {filter} and {same});"
-        ).format(
-            tombstone=ours("tombstone"),
-            mapping=sql.Literal(mapping.mapping_id),
-            tenancy=_tombstone_tenancy(mapping),
-            identity=identity_object(mapping),
-            filter=row_filter(mapping),
-            same=same_columns(mapping.identity, SOURCE, "old"),
-        )
-
-    def _register(self, rows: sql.Composable) -> sql.Composed:
-        pairs = (
-            sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source))
-            for entry in self.catalog.tenancy.columns
-        )
-        return sql.SQL(
-            "insert into {tenancy} as known (tenancy_id, columns) "
-            "select {id}, jsonb_build_object({columns}) from {rows} "
-            "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, "
-            "former = known.former || case when known.columns <> excluded.columns "
-            "and not known.former @> jsonb_build_array(known.columns) "
-            "then jsonb_build_array(known.columns) else '[]' end;"
-        ).format(
-            tenancy=ours("tenancy"),
-            id=column(self.catalog.tenancy.id),
-            columns=joined(pairs),
-            rows=rows,
-        )
 
     def _tenancy_changed(self) -> list[sql.Composable]:
-        leaving = joined([self._unregister("old"), *self._touch_tenancy("old")], " ")
+        leaving = joined([unregister(self.catalog.tenancy, "old"), *touch_tenancies(self.catalog, "old")], " ")
         return [
-            sql.SQL("if {} then {} end if;").format(_changed((self.catalog.tenancy.id,)), leaving),
-            self._register(sql.SQL("(select new.*) as source")),
-            *self._touch_tenancy("new"),
+            sql.SQL("if {} then {} end if;").format(changed((self.catalog.tenancy.id,)), leaving),
+            register(self.catalog.tenancy, sql.SQL("(select new.*) as source")),
+            *touch_tenancies(self.catalog, "new"),
         ]
-
-    def _touch_tenancy(self, record: str) -> list[sql.Composable]:
-        """Every row of the tenancy is sent again: to where it belongs now, and as gone to everywhere else."""
-        tenancy_id = column(self.catalog.tenancy.id, record)
-        return [sql.SQL("{};").format(touch_tenancy(mapping, tenancy_id)) for mapping in self.catalog.mappings]
-
-    def _unregister(self, record: str) -> sql.Composed:
-        return sql.SQL("update {} set deleted_at = clock_timestamp() where tenancy_id = {};").format(
-            ours("tenancy"), column(self.catalog.tenancy.id, record)
-        )
 
     def _stored(self, names: frozenset[str] | set[str]) -> tuple[str, ...]:
         """Replace generated columns by those they are generated from: a before trigger cannot see the former."""
@@ -358,58 +301,5 @@ def _object_name(table: Table, event: str) -> str:
     return f"{event}_{hashlib.sha256(str(table).encode()).hexdigest()[:16]}_{shortened(table.name, 30)}"
 
 
-def _changed(names: tuple[str, ...]) -> sql.Composed:
-    """Compare stored images, as `=` of jsonb, numeric and citext takes different texts for equal."""
-    return sql.SQL("(row({})::record operator(pg_catalog.*<>) row({})::record)").format(
-        joined(column(name, "old") for name in names), joined(column(name, "new") for name in names)
-    )
-
-
-def _if_changed(names: tuple[str, ...], *statements: sql.Composable) -> sql.Composed:
-    return sql.SQL("if {} then {} end if;").format(_changed(names), joined(statements, " "))
-
-
 def _block(statements: Sequence[sql.Composable]) -> sql.Composed:
     return sql.SQL("{} return null;").format(joined(statements, " "))
-
-
-def _tombstone_tenancy(mapping: SyncMapping) -> sql.Composable:
-    """Whose the row was; where that hangs on another table, the sequencer looks up where the row was placed."""
-    if mapping.has_placement or mapping.tenancy.column is None:
-        return sql.SQL("null")
-    return column(mapping.tenancy.column)
-
-
-def _entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:
-    return sql.SQL(
-        "insert into {tombstone} (mapping_id, tenancy_id, identity) "
-        "select {mapping}, {tenancy}, {identity} from {rows} as source where {filter};"
-    ).format(
-        tombstone=ours("tombstone"),
-        mapping=sql.Literal(mapping.mapping_id),
-        tenancy=_tombstone_tenancy(mapping),
-        identity=identity_object(mapping),
-        rows=rows,
-        filter=row_filter(mapping),
-    )
-
-
-def _alike(feeds: Sequence[Feed]) -> list[list[Feed]]:
-    """Put feeds together that make the same touches of a row on the same occasions."""
-    found: dict[object, list[Feed]] = {}
-    for feed in feeds:
-        found.setdefault((*feed.match, *feed.constants.items(), feed.watched), []).append(feed)
-    return list(found.values())
-
-
-def _touch_row(feeds: Sequence[Feed], record: str) -> sql.Composed:
-    """Touch what one row feeds, by feeds that are alike."""
-    insert = sql.SQL("insert into {touch} (dependant_id, match) values {values};").format(
-        touch=ours("touch"),
-        values=joined(
-            sql.SQL("({}, {})").format(sql.Literal(feed.dependant_id), feed.match_object(record)) for feed in feeds
-        ),
-    )
-    if not feeds[0].constants:
-        return insert
-    return sql.SQL("if {} then {} end if;").format(feeds[0].feeding(record), insert)

@@ -203,7 +203,7 @@ def test_after_an_outage_what_rests_comes_back_together(
     queue.retry_now(tenancies=[str(third)])
     queue.claim(5)
     queue.back_off({(third, "users"): "refused"})
-    assert rests(third) > 3  # noqa: PLR2004 -- half of eight hours, the maximum, less what has passed
+    assert rests(third) > 3
 
 
 def test_an_error_that_is_kept_holds_no_password(pipeline: Harness, worker: Callable[[], Worker]) -> None:

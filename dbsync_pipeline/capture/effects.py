@@ -1,0 +1,136 @@
+"""The statements that triggers run for a changed row: tombstones, touches, and what is known of its tenancy.
+
+Each is one insert or update of a table of ours, so that capturing takes no lock on any row of the application.
+"""
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.dependants import Feed, touch_tenancy
+from dbsync_pipeline.mappings.relation import column, identity_object, joined, ours, row_filter, same_columns
+from dbsync_pipeline.mappings.schema import SourceTable
+from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, TenancySpec
+
+
+def changed(names: tuple[str, ...]) -> sql.Composed:
+    """Compare stored images, as `=` of jsonb, numeric and citext takes different texts for equal."""
+    return sql.SQL("(row({})::record operator(pg_catalog.*<>) row({})::record)").format(
+        joined(column(name, "old") for name in names), joined(column(name, "new") for name in names)
+    )
+
+
+def if_changed(names: tuple[str, ...], *statements: sql.Composable) -> sql.Composed:
+    """Run statements only where one of the columns has changed."""
+    return sql.SQL("if {} then {} end if;").format(changed(names), joined(statements, " "))
+
+
+def entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:
+    """Write the tombstones of rows that are about to go, or gone."""
+    return sql.SQL(
+        "insert into {tombstone} (mapping_id, tenancy_id, identity) "
+        "select {mapping}, {tenancy}, {identity} from {rows} as source where {filter};"
+    ).format(
+        tombstone=ours("tombstone"),
+        mapping=sql.Literal(mapping.mapping_id),
+        tenancy=_tombstone_tenancy(mapping),
+        identity=identity_object(mapping),
+        rows=rows,
+        filter=row_filter(mapping),
+    )
+
+
+def entomb_left(mapping: SyncMapping) -> sql.Composed:
+    """Entomb a row that keeps existing, but no longer under its old key and tenancy, or no longer within the filter."""
+    return sql.SQL(
+        "insert into {tombstone} (mapping_id, tenancy_id, identity) select {mapping}, {tenancy}, {identity} "
+        "from (select old.*) as source where {filter} and not exists ("
+        "select from (select new.*) as source where {filter} and {same});"
+    ).format(
+        tombstone=ours("tombstone"),
+        mapping=sql.Literal(mapping.mapping_id),
+        tenancy=_tombstone_tenancy(mapping),
+        identity=identity_object(mapping),
+        filter=row_filter(mapping),
+        same=same_columns(mapping.identity, SOURCE, "old"),
+    )
+
+
+def by_likeness(feeds: Sequence[Feed]) -> list[list[Feed]]:
+    """Put feeds together that make the same touches of a row on the same occasions."""
+    found: dict[object, list[Feed]] = {}
+    for feed in feeds:
+        found.setdefault((*feed.match, *feed.constants.items(), feed.watched), []).append(feed)
+    return list(found.values())
+
+
+def touch_row(feeds: Sequence[Feed], record: str) -> sql.Composed:
+    """Touch what one row feeds, by feeds that are alike."""
+    insert = sql.SQL("insert into {touch} (dependant_id, match) values {values};").format(
+        touch=ours("touch"),
+        values=joined(
+            sql.SQL("({}, {})").format(sql.Literal(feed.dependant_id), feed.match_object(record)) for feed in feeds
+        ),
+    )
+    if not feeds[0].constants:
+        return insert
+    return sql.SQL("if {} then {} end if;").format(feeds[0].feeding(record), insert)
+
+
+def touch_rows(table: SourceTable, feeds: Sequence[Feed], rows: sql.Composable) -> sql.Composed:
+    """Touch what any number of rows feed, in one statement."""
+    return sql.SQL("insert into {touch} (dependant_id, match) {values};").format(
+        touch=ours("touch"),
+        values=joined(
+            (
+                sql.SQL("select {distinct} {dependant}, {match} from {rows} as source where {feeding}").format(
+                    distinct=sql.SQL("" if table.identifies(frozenset({*feed.match, *feed.constants})) else "distinct"),
+                    dependant=sql.Literal(feed.dependant_id),
+                    match=feed.match_object(),
+                    rows=rows,
+                    feeding=feed.feeding(),
+                )
+                for feed in feeds
+            ),
+            " union all ",
+        ),
+    )
+
+
+def register(tenancies: TenancySpec, rows: sql.Composable) -> sql.Composed:
+    """Have the tenancies among some rows known, by what their rows say of them now."""
+    pairs = (sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source)) for entry in tenancies.columns)
+    return sql.SQL(
+        "insert into {tenancy} as known (tenancy_id, columns) "
+        "select {id}, jsonb_build_object({columns}) from {rows} "
+        "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, "
+        "former = known.former || case when known.columns <> excluded.columns "
+        "and not known.former @> jsonb_build_array(known.columns) "
+        "then jsonb_build_array(known.columns) else '[]' end;"
+    ).format(
+        tenancy=ours("tenancy"),
+        id=column(tenancies.id),
+        columns=joined(pairs),
+        rows=rows,
+    )
+
+
+def unregister(tenancies: TenancySpec, record: str) -> sql.Composed:
+    """Have a tenancy known as gone."""
+    return sql.SQL("update {} set deleted_at = clock_timestamp() where tenancy_id = {};").format(
+        ours("tenancy"), column(tenancies.id, record)
+    )
+
+
+def touch_tenancies(catalog: Catalog, record: str) -> list[sql.Composable]:
+    """Send every row of the tenancy again: to where it belongs now, and as gone to everywhere else."""
+    tenancy_id = column(catalog.tenancy.id, record)
+    return [sql.SQL("{};").format(touch_tenancy(mapping, tenancy_id)) for mapping in catalog.mappings]
+
+
+def _tombstone_tenancy(mapping: SyncMapping) -> sql.Composable:
+    """Whose the row was; where that hangs on another table, the sequencer looks up where the row was placed."""
+    if mapping.has_placement or mapping.tenancy.column is None:
+        return sql.SQL("null")
+    return column(mapping.tenancy.column)
