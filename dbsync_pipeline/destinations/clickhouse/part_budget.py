@@ -20,7 +20,25 @@ _PAUSE_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 20.0
 """After that, what was claimed is given back and rests, so that no lease runs out over it."""
 
-_LIMITS = ("parts_to_delay_insert", "parts_to_throw_insert")
+_UNLIMITED = 1_000
+"""Parts of a table for which ClickHouse has no limit."""
+
+_UNKNOWN_TABLE = 1
+"""Inserts into a table that is not there: the first says so."""
+
+_OWN_LIMIT = re.compile(r"\b(parts_to_delay_insert|parts_to_throw_insert) = (\d+)")
+
+# A table's own setting counts before the server's.
+_PARTS = """
+select t.name, t.engine_full, ifNull(counted.parts, 0), (
+    select groupArray((name, value)) from system.merge_tree_settings
+    where name in ('parts_to_delay_insert', 'parts_to_throw_insert')
+)
+from system.tables t left join (
+    select table, count() as parts from system.parts where active and database = {database:String} group by table
+) counted on counted.table = t.name
+where t.database = {database:String}
+"""
 
 
 class PartBudget:
@@ -46,41 +64,28 @@ class PartBudget:
         Raises:
             UnreachableError: merges have not caught up while waited for.
         """
-        if not self._left.get(table):
-            self._left[table] = self._wait_for_allowance(table)
-        self._left[table] -= 1
+        # Deliveries run beside each other; one that is counted twice or not at all does no harm.
+        left = self._left.get(table) or self._wait_for_allowance(table)
+        self._left[table] = left - 1
 
     def _wait_for_allowance(self, table: str) -> int:
         started = self._clock()
-        while (allowance := self._allowance(table)) <= 0:
+        while (left := self._count().get(table, _UNKNOWN_TABLE)) <= 0:
             if self._clock() - started >= _LONGEST_WAIT_SECONDS:
                 raise UnreachableError(
                     f"table {self._database}.{table} in ClickHouse has as many parts as it should have",
                     "It goes on when ClickHouse has merged some: look at system.merges, and at the load of its disks.",
                 )
             self._sleep(_PAUSE_SECONDS)
-        return max(allowance // 2, 1)
+        return left
 
-    def _allowance(self, table: str) -> int:
-        limit = self._limit(table)
-        parameters: dict[str, object] = {"database": self._database, "table": table}
-        ((parts,),) = self._clickhouse.query(
-            "select count() from system.parts where active and database = {database:String} and table = {table:String}",
-            parameters,
-        )
-        return int(limit * _SHARE) - parts
-
-    def _limit(self, table: str) -> int:
-        """Return the lower of the two limits; a table's own setting counts before the server's."""
-        limits: dict[str, int] = {
-            name: int(value)
-            for name, value in self._clickhouse.query(
-                "select name, value from system.merge_tree_settings where name in %(names)s", {"names": _LIMITS}
-            )
-        }
-        for (engine,) in self._clickhouse.query(
-            "select engine_full from system.tables where database = {database:String} and name = {table:String}",
-            {"database": self._database, "table": table},
-        ):
-            limits |= {name: int(value) for name, value in re.findall(rf"\b({'|'.join(_LIMITS)}) = (\d+)", engine)}
-        return min((limit for limit in limits.values() if limit > 0), default=1_000)
+    def _count(self) -> dict[str, int]:
+        """Count the parts of all tables, which costs no more than those of one, and return each one's allowance."""
+        counted: dict[str, int] = {}
+        for table, engine, parts, server_limits in self._clickhouse.query(_PARTS, {"database": self._database}):
+            limits = dict(server_limits) | dict(_OWN_LIMIT.findall(engine))
+            limit = min((int(limit) for limit in limits.values() if int(limit) > 0), default=_UNLIMITED)
+            left = int(limit * _SHARE) - parts
+            counted[table] = (left + 1) // 2 if left > 0 else 0
+        self._left = counted
+        return counted
