@@ -7,8 +7,9 @@ down here by hand, query by query, and shares no code with what generates the pi
 
 import json
 import uuid
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -95,7 +96,7 @@ def init_clickhouse(clickhouse: ClickHouse, catalog: Catalog, names: tables.Clic
     return [step.title for step in steps]
 
 
-@dataclass(frozen=True)
+@dataclass
 class External:
     """A database of a tenancy's owner, as its owner sees it."""
 
@@ -103,25 +104,36 @@ class External:
     tenancy: uuid.UUID
     name: str
     url: str
+    _session: psycopg.Connection | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def destination_id(self) -> str:
         """Its id in the pipeline."""
         return f"postgres:{self.tenancy}:{self.name}"
 
+    @contextmanager
+    def session(self) -> Generator[psycopg.Connection]:
+        """Open a session in autocommit mode, or use the one that is open already."""
+        if self._session is not None:
+            yield self._session
+            return
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            self._session = connection
+            try:
+                yield connection
+            finally:
+                self._session = None
+
     def run(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run anything in it, in autocommit mode, and return what comes back."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self.session() as connection:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def view(self, mapping_id: str) -> list[Row]:
         """Return the rows of a mapping's copy."""
         table = sql.Identifier(self.pipeline.pipeline.settings.external_schema, mapping_id)
-        with (
-            psycopg.connect(self.url, autocommit=True) as connection,
-            connection.cursor(row_factory=dict_row) as cursor,
-        ):
+        with self.session() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(sql.SQL("select * from {}").format(table)).fetchall()
 
     def rows(self, mapping_id: str) -> list[Row]:
@@ -162,8 +174,9 @@ class External:
 
     def assert_equal(self, *mapping_ids: str) -> None:
         """Compare the copies of some mappings, or of all, with the source, row by row."""
-        for mapping_id in mapping_ids or EXPECTED:
-            _assert_none(mapping_id, self.differences(mapping_id))
+        with self.session():
+            for mapping_id in mapping_ids or EXPECTED:
+                _assert_none(mapping_id, self.differences(mapping_id))
 
 
 @dataclass

@@ -34,7 +34,11 @@ class EverywhereHarness(Harness):
         if not self.external:
             return self.view(mapping_id, tenancy)
         owners = [entry for owner, entry in self.externals.items() if tenancy in (None, owner)]
-        return [row for external in owners if external.has(mapping_id) for row in external.rows(mapping_id)]
+        rows: list[Row] = []
+        for external in owners:
+            with external.session():
+                rows += external.rows(mapping_id) if external.has(mapping_id) else []
+        return rows
 
     def checkpoint(self, mapping_id: str, tenancy: UUID) -> int | None:
         """Return how far a mapping of a tenancy is durable."""

@@ -159,7 +159,7 @@ def test_one_altered_value_among_many(pipeline: Harness) -> None:
     pipeline.app.run(
         """insert into "ProjectUser" ("tenancyId", "projectUserId", "displayName", "mirroredProjectId",
         "mirroredBranchId", "updatedAt") select %s, gen_random_uuid(), 'user ' || n, 'p', 'main', now()
-        from generate_series(1, 30000) as n""",
+        from generate_series(1, 10000) as n""",
         tenancy,
     )
     pipeline.drain()

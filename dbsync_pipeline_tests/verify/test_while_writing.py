@@ -19,7 +19,7 @@ from dbsync_pipeline.verify.rounds import Choice
 from dbsync_pipeline_tests.harness import External, Harness
 from dbsync_pipeline_tests.verify.looking import assert_mended, differences, verified
 
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 @contextmanager
