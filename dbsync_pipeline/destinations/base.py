@@ -59,6 +59,7 @@ class Slice:
     """What of a pair is to be delivered: sequence ids above `after`, up to and including `upto`.
 
     `first` says that no older version of any row of the pair has arrived or is on its way: tombstones are left out.
+    Where it is the first part of a larger slice, `complete_up_to` says where that ends.
     """
 
     pair: Pair
@@ -66,6 +67,7 @@ class Slice:
     after: int
     upto: int
     first: bool
+    complete_up_to: int
 
 
 class SupersededError(Exception):

@@ -204,7 +204,8 @@ class Engine:
         for pair, epoch in epochs.items():
             checkpoint = checkpoints.get(pair)
             after = checkpoint.sequence_id if checkpoint is not None and checkpoint.epoch == epoch else 0
-            slices.append(Slice(pair, epoch, after, snapshot.complete_up_to, first=pair in fresh))
+            upto = snapshot.complete_up_to
+            slices.append(Slice(pair, epoch, after, upto, first=pair in fresh, complete_up_to=upto))
         return slices
 
     def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:

@@ -23,7 +23,7 @@ def destination(pipeline: Harness) -> ClickHouseDestination:
 
 
 def part(tenancy: UUID, upto: int, *, epoch: int = 0, mapping: str = "users") -> Slice:
-    return Slice(Pair(tenancy, mapping), epoch, 0, upto, first=False)
+    return Slice(Pair(tenancy, mapping), epoch, 0, upto, first=False, complete_up_to=upto)
 
 
 def merge(pipeline: Harness, table: str) -> None:
@@ -59,7 +59,9 @@ def test_checkpoints_of_tenancies_whose_ids_are_any_text(pipeline: Harness, clic
     init_clickhouse(pipeline.clickhouse, catalog, names)
     destination = ClickHouseDestination(pipeline.clickhouse, catalog, names)
     pairs = [Pair(tenancy, "users") for tenancy in ("a", "a\tb", "a\nb", "a\\tb", "a\\", "it's", "\\N", "")]
-    destination.record([Slice(pair, 0, 0, number, first=False) for number, pair in enumerate(pairs)])
+    destination.record(
+        [Slice(pair, 0, 0, number, first=False, complete_up_to=number) for number, pair in enumerate(pairs)]
+    )
     assert destination.checkpoints(pairs) == {pair: Checkpoint(0, number) for number, pair in enumerate(pairs)}
 
 

@@ -182,9 +182,9 @@ def test_a_row_that_its_owner_refuses_is_named(pipeline: Harness, tenancy: UUID,
     assert pipeline.value("select count(*) from dbsync.pending where last_error is not null") == 0
 
 
-_NO_KEY = (
-    "alter table dbsync.users drop constraint users_pkey",
-    "alter table dbsync.users add primary key (tenancy_id, id)",
+_ANOTHER_KEY = (
+    "alter table dbsync.users drop constraint users_pkey, add primary key (tenancy_id, id, display_name)",
+    "alter table dbsync.users drop constraint users_pkey, add primary key (tenancy_id, id)",
 )
 _A_BROKEN_TRIGGER = (
     """
@@ -195,7 +195,9 @@ _A_BROKEN_TRIGGER = (
 )
 
 
-@pytest.mark.parametrize(("obstacle", "end"), [_NO_KEY, _A_BROKEN_TRIGGER], ids=["no key", "a broken trigger"])
+@pytest.mark.parametrize(
+    ("obstacle", "end"), [_ANOTHER_KEY, _A_BROKEN_TRIGGER], ids=["another key", "a broken trigger"]
+)
 def test_a_table_that_is_not_what_it_was_stops_itself_alone(
     pipeline: Harness, tenancy: UUID, obstacle: str, end: str
 ) -> None:

@@ -47,6 +47,109 @@ def test_a_first_load_in_several_batches_needs_no_stage(pipeline: Harness, stage
     assert staged == []
 
 
+def has_key(external: External) -> bool:
+    ((found,),) = external.run(
+        "select exists (select from pg_constraint where contype = 'p' and conrelid = 'dbsync.users'::regclass)"
+    )
+    return found
+
+
+def test_a_large_first_load_builds_the_key_at_its_end(pipeline: Harness, staged: list[str]) -> None:
+    pipeline.configure(chunk_rows=3)
+    tenancy = pipeline.app.tenancy()
+    users = {pipeline.app.user(tenancy) for _ in range(7)}
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    keys = []
+    with pipeline.external_worker(external.destination_id) as worker:
+        while worker.run_once():
+            keys.append(has_key(external))
+
+    assert keys == [False, False, True]
+    assert staged == []
+    assert names(external).keys() == users
+
+
+def test_a_load_that_fits_into_a_batch_keeps_its_key(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+
+    assert external.run(
+        "select c.xmin = t.xmin from pg_constraint c join pg_class t on t.oid = c.conrelid "
+        "where c.contype = 'p' and t.oid = 'dbsync.users'::regclass"
+    ) == [(True,)]
+
+
+@pytest.mark.parametrize("change", ["none", "more", "changed"])
+def test_a_large_first_load_that_is_cut_short_goes_on_with_a_key(pipeline: Harness, change: str) -> None:
+    """A worker that dies leaves a table without its key; whoever comes next builds it before anything else."""
+    pipeline.configure(chunk_rows=2)
+    tenancy = pipeline.app.tenancy()
+    users = {pipeline.app.user(tenancy) for _ in range(5)}
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+    assert not has_key(external)
+    if change == "more":
+        users.add(pipeline.app.user(tenancy))
+    if change == "changed":
+        pipeline.app.update("ProjectUser", {"projectUserId": next(iter(names(external)))}, displayName="changed")
+
+    pipeline.drain()
+
+    assert has_key(external)
+    assert names(external).keys() == users
+    external.assert_equal("users")
+
+
+def test_another_tenancys_worker_in_the_middle_of_a_large_first_load(pipeline: Harness) -> None:
+    """Its session is open already, and finds the table without a key."""
+    pipeline.configure(chunk_rows=2)
+    app = pipeline.app
+    one, other = app.tenancy(), app.tenancy()
+    users = {app.user(one) for _ in range(5)}
+    mine = pipeline.configure_external(one, mappings=["users"])
+    theirs = pipeline.configure_external(other, url=mine.url, mappings=["users"])
+    pipeline.sequence()
+    with (
+        pipeline.external_worker(mine.destination_id) as first,
+        pipeline.external_worker(theirs.destination_id) as second,
+    ):
+        second.run_once()
+        first.run_once()
+        assert not has_key(mine)
+        users.add(app.user(other))
+        pipeline.sequence()
+        (result,) = second.run_once()
+        assert "is not as dbsync left it" in (result.delivery.error or "")
+        finish(second)
+        finish(first)
+
+    assert has_key(mine)
+    assert {row["id"] for row in mine.view("users")} == users
+
+
+def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline: Harness) -> None:
+    pipeline.configure(chunk_rows=2)
+    tenancy = pipeline.app.tenancy()
+    for number in range(5):
+        pipeline.app.user(tenancy, displayName=f"number {number}")
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+        external.run("alter table dbsync.users add constraint polite check (display_name <> 'number 3')")
+        (result,) = worker.run_once()
+
+    assert "polite" in (result.delivery.error or "")
+    assert len(names(external)) == 2
+
+
 def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, staged: list[str]) -> None:
     pipeline.configure(chunk_rows=2)
     app = pipeline.app

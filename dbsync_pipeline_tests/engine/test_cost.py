@@ -64,7 +64,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _slices(tenancies: list[UUID], mapping: str, after: int, upto: int) -> list[Slice]:
-    return [Slice(Pair(tenancy, mapping), 0, after, upto, first=False) for tenancy in tenancies]
+    return [Slice(Pair(tenancy, mapping), 0, after, upto, first=False, complete_up_to=upto) for tenancy in tenancies]
 
 
 def _extraction(pipeline: Harness, mapping: str) -> tuple[Extraction, ClickHouseDestination]:
@@ -137,7 +137,7 @@ def test_a_page_reads_its_own_rows(pipeline: Harness) -> None:
         (page,) = _slices([tenancy], "users", ids[start] - 1, ids[start + 100] - 1)
         # A user, its address, and the index entries that lead there.
         assert reads(pipeline, extraction.live_rows(projection, [page])) <= 100 * 5
-        whole = Slice(page.pair, 0, page.after, ids[-1], first=False)
+        whole = Slice(page.pair, 0, page.after, ids[-1], first=False, complete_up_to=ids[-1])
         assert reads(pipeline, extraction.extent([whole], 100)) <= 100 * 5
 
 

@@ -61,7 +61,7 @@ def test_checkpoints_recorded_out_of_order(pipeline: Harness) -> None:
     pair = Pair(tenancy, "users")
     with WatchedWorker(pipeline) as worker:
         for late in (reached - 1, 1, 0):
-            worker.destination.inner.record([Slice(pair, 0, 0, late, first=False)])
+            worker.destination.inner.record([Slice(pair, 0, 0, late, first=False, complete_up_to=late)])
         assert worker.destination.inner.checkpoints([pair])[pair].sequence_id == reached
         pipeline.clickhouse.execute(f"optimize table {pipeline.names.checkpoint} final")
         assert worker.destination.inner.checkpoints([pair])[pair].sequence_id == reached

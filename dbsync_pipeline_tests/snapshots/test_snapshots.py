@@ -64,7 +64,10 @@ def extraction(pipeline: Harness) -> Iterator[tuple[str, str]]:
     destination = ClickHouseDestination(pipeline.clickhouse, pipeline.catalog, NAMES)
     for mapping in pipeline.catalog.mappings:
         made = Extraction(pipeline.catalog, mapping, pipeline.pipeline.columns)
-        one, two = (Slice(Pair(uuid.UUID(int=n), mapping.mapping_id), 0, n, 100, first=n == 1) for n in (1, 2))
+        one, two = (
+            Slice(Pair(uuid.UUID(int=n), mapping.mapping_id), 0, n, 100, first=n == 1, complete_up_to=100)
+            for n in (1, 2)
+        )
         yield (
             f"extraction_{mapping.mapping_id}",
             readable(

@@ -18,11 +18,11 @@ from dbsync_pipeline.destinations.base import (
     Destination,
     Pair,
     ProjectedColumn,
-    ResendError,
     Slice,
     SupersededError,
 )
 from dbsync_pipeline.destinations.configured import ExternalDatabase
+from dbsync_pipeline.destinations.postgres.first_load import FirstLoad
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import MergeStatements
 from dbsync_pipeline.destinations.postgres.tables import SEQUENCE, TENANCY, ExternalTables
@@ -81,7 +81,7 @@ class PostgresDestination(Destination):
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
         self._staged: set[str] = set()
-        self._filling: dict[Pair, bool] = {}
+        self._first_load = FirstLoad(tables)
         self._found: dict[Pair, _Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
 
@@ -91,7 +91,7 @@ class PostgresDestination(Destination):
             self._session.close()
         self._session = None
         self._staged.clear()
-        self._filling.clear()
+        self._first_load = FirstLoad(self._tables)
         self._unready.clear()
 
     @property
@@ -173,7 +173,8 @@ class PostgresDestination(Destination):
         for mapping in suspects:
             self._unready.pop(mapping.mapping_id, None)
             try:
-                with session.turn() as connection:
+                with session.turn() as connection, connection.transaction():
+                    session.allow(self._tables.key_seconds(connection, mapping))
                     self._tables.install(connection, mapping, session.place)
             except (NotInstalledError, IncompatibleTargetError, RefusedForNowError, BadRowError) as error:
                 self._unready[mapping.mapping_id] = error
@@ -206,14 +207,16 @@ class PostgresDestination(Destination):
                 self._stage(session, mapping)
                 with session.turn() as connection, connection.transaction():
                     self._move(connection, slices)
-                    if self._fills(connection, mapping, slices):
-                        self._fill(session, mapping, blocks)
+                    if self._first_load.continues(connection, mapping, slices):
+                        keyless_up_to = self._first_load.fill(session, mapping, slices, blocks, self._owner)
                     else:
+                        keyless_up_to = self._first_load.end(session, mapping)
                         self._merge(session, mapping, slices, blocks)
         except (NotInstalledError, IncompatibleTargetError) as error:
             # Its table is looked at again when it is next asked for; the others are none the worse.
             self._unready[mapping.mapping_id] = error
             raise
+        self._first_load.committed(mapping, keyless_up_to)
         self._found |= {entry.pair: self._mark(entry) for entry in slices}
 
     def record(self, slices: Iterable[Slice]) -> None:
@@ -245,7 +248,10 @@ class PostgresDestination(Destination):
         self._stage(session, mapping)
         try:
             with session.turn() as connection, connection.transaction(force_rollback=True):
-                self._merge(session, mapping, (), blocks)
+                if self._first_load.left_without_key(mapping):
+                    session.copy(MergeStatements(self._tables, mapping).fill, blocks)
+                else:
+                    self._merge(session, mapping, (), blocks)
                 connection.execute("set constraints all immediate")
         except UnreachableError:
             raise
@@ -273,51 +279,16 @@ class PostgresDestination(Destination):
                 connection.execute(MergeStatements(self._tables, mapping).make_stage)
             self._staged.add(mapping.mapping_id)
 
-    def _fills(self, connection: psycopg.Connection, mapping: SyncMapping, slices: Sequence[Slice]) -> bool:
-        """Tell whether this is part of a first load that found the table empty."""
-        pairs = {entry.pair for entry in slices}
-        if all(entry.first for entry in slices) and not pairs <= self._filling.keys():
-            empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone()
-            self._filling |= dict.fromkeys(pairs, empty == (True,))
-        return bool(pairs) and all(self._filling.get(pair, False) for pair in pairs)
-
-    def _fill(self, session: ExternalSession, mapping: SyncMapping, blocks: Iterator[bytes]) -> None:
-        """Write rows that are new straight into the table; at any doubt take it back, and use the stage from then on.
-
-        A row that changed since an earlier batch, a tombstone, and a row of another tenancy are such doubts. The
-        table's own constraints find the first two; for the last it is looked through (I7).
-        """
-        statements = MergeStatements(self._tables, mapping)
-        try:
-            self._copy(session, statements.fill, blocks)
-            shared = session.connection.execute(statements.is_shared, {"owner": self._owner}).fetchone()
-        except psycopg.IntegrityError as error:
-            self._filling |= dict.fromkeys(self._filling, False)
-            raise ResendError from error
-        if shared == (True,):
-            self._filling |= dict.fromkeys(self._filling, False)
-            raise ResendError
-
     @property
     def _owner(self) -> TenancyId:
         assert self._configuration is not None
         return self._configuration.tenancy_id
 
-    @staticmethod
-    def _copy(session: ExternalSession, statement: sql.Composed, blocks: Iterator[bytes]) -> None:
-        with session.connection.cursor() as cursor:
-            # How long a batch takes to send is the network's business; that it moves at all is watched from here.
-            cursor.execute("set local statement_timeout = 0")
-            with cursor.copy(statement) as copy:
-                for block in session.patiently(blocks):
-                    copy.write(block)
-            cursor.execute("select set_config('statement_timeout', %s, true)", [session.statement_timeout])
-
     def _merge(
         self, session: ExternalSession, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
     ) -> None:
         statements = MergeStatements(self._tables, mapping)
-        self._copy(session, statements.copy, blocks)
+        session.copy(statements.copy, blocks)
         with session.connection.cursor() as cursor:
             contents = cursor.execute(statements.contents, [self._owner]).fetchone()
             assert contents is not None

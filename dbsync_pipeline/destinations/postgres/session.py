@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from dbsync_pipeline.destinations.postgres.address import Address
 from dbsync_pipeline.errors import (
@@ -81,12 +82,12 @@ class ExternalSession:
             raise
 
     @property
-    def statement_timeout(self) -> str:
+    def _statement_timeout(self) -> str:
         """How long a statement may take, as the server's setting."""
         return f"{self._limits.statement * 1_000:.0f}ms"
 
     def _settings(self) -> dict[str, str]:
-        statement, lock = self.statement_timeout, f"{self._limits.lock * 1_000:.0f}ms"
+        statement, lock = self._statement_timeout, f"{self._limits.lock * 1_000:.0f}ms"
         return {
             "timezone": "UTC",
             "datestyle": "ISO",
@@ -119,6 +120,12 @@ class ExternalSession:
         """Note that the server is not silent; who sends much data says so after every block."""
         self._silent_at = time.monotonic() + self._limits.statement + _GRACE_SECONDS
 
+    def allow(self, seconds: float) -> None:
+        """Give the rest of the transaction's statements longer than usual."""
+        limit = self._limits.statement + seconds
+        self.connection.execute("select set_config('statement_timeout', %s, true)", [f"{limit * 1_000:.0f}ms"])
+        self._silent_at = time.monotonic() + limit + _GRACE_SECONDS
+
     def patiently(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass blocks on; while one is waited for, it is not the server that is silent."""
         while True:
@@ -128,6 +135,16 @@ class ExternalSession:
             if block is None:
                 return
             yield block
+
+    def copy(self, statement: sql.Composed, blocks: Iterator[bytes]) -> None:
+        """Send blocks by COPY, in the transaction that is open."""
+        with self.connection.cursor() as cursor:
+            # How long a batch takes to send is the network's business; that it moves at all is watched from here.
+            cursor.execute("set local statement_timeout = 0")
+            with cursor.copy(statement) as copy:
+                for block in self.patiently(blocks):
+                    copy.write(block)
+            cursor.execute("select set_config('statement_timeout', %s, true)", [self._statement_timeout])
 
     def _watch(self, over: threading.Event) -> None:
         while not over.wait(min(_GRACE_SECONDS, max(0.0, self._silent_at - time.monotonic()))):

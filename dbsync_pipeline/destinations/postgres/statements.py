@@ -64,6 +64,14 @@ class MergeStatements:
         ).format(table=self._target, tenancy=sql.Identifier(TENANCY))
 
     @property
+    def has_strangers(self) -> sql.Composed:
+        """Tell whether rows that were added from a page on, of a table without a key, are of any other tenancy."""
+        return sql.SQL(
+            "select exists (select from {} where ctid >= format('(%%s,0)', %(page)s::bigint)::tid "
+            "and {} is distinct from %(owner)s)"
+        ).format(self._target, sql.Identifier(TENANCY))
+
+    @property
     def contents(self) -> sql.Composed:
         """Count staged rows of any other tenancy than the one given, and tombstones."""
         return sql.SQL(

@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import scalar_row
 
+from dbsync_pipeline.destinations.postgres import catalog
 from dbsync_pipeline.errors import IncompatibleTargetError
-from dbsync_pipeline.mappings.relation import joined
+from dbsync_pipeline.mappings.relation import joined, shortened
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.mappings.types import data_type
 
@@ -28,6 +29,7 @@ _FORMAT = "1"
 """Raised when what is made here changes for the same mapping."""
 
 _PUBLIC = "PUBLIC"
+_KEY_BYTES_PER_SECOND = 1_000_000
 
 _BOOKS: tuple[LiteralString, ...] = (
     """
@@ -167,6 +169,33 @@ class ExternalTables:
             names = [column.name for column in self.columns(mapping)]
             connection.execute(remember, [mapping.mapping_id, self._fingerprint(mapping), names])
 
+    def size_bytes(self, connection: psycopg.Connection, mapping: SyncMapping) -> int:
+        """Return how much the rows of a mapping's table take; 0 where it is not there."""
+        name = self.table(mapping).as_string(None)
+        row = connection.execute("select coalesce(pg_relation_size(to_regclass(%s)), 0)", [name]).fetchone()
+        return row[0] if row is not None else 0
+
+    def key_seconds(self, connection: psycopg.Connection, mapping: SyncMapping) -> float:
+        """Return how long building the key of a mapping's table may take at the worst."""
+        return self.size_bytes(connection, mapping) / _KEY_BYTES_PER_SECOND
+
+    def drop_key(self, connection: psycopg.Connection, mapping: SyncMapping) -> None:
+        """Leave a table without its key while it is filled: built at the end, it takes a fifth of the time."""
+        named = "select conname from pg_constraint where contype = 'p' and conrelid = %s::regclass"
+        for (name,) in connection.execute(named, [self.table(mapping).as_string(None)]).fetchall():
+            statement = sql.SQL("alter table {} drop constraint {}")
+            connection.execute(statement.format(self.table(mapping), sql.Identifier(name)))
+
+    def add_key(self, connection: psycopg.Connection, mapping: SyncMapping) -> None:
+        """Give a table its key where it has none; who reads waits for the last moment of it only."""
+        table = self.table(mapping)
+        if catalog.primary_key(connection, table):
+            return
+        index = sql.Identifier(f"{shortened(mapping.mapping_id, 58)}_pkey")
+        columns = joined(sql.Identifier(name) for name in self.key(mapping))
+        connection.execute(sql.SQL("create unique index {} on {} ({})").format(index, table, columns))
+        connection.execute(sql.SQL("alter table {} add primary key using index {}").format(table, index))
+
     def _lock(self, connection: psycopg.Connection) -> None:
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dbsync {self.schema}"])
 
@@ -180,13 +209,14 @@ class ExternalTables:
         return hashlib.sha256(f"{_FORMAT} {self._readers} {text}".encode()).hexdigest()[:16]
 
     def _fingerprints(self, connection: psycopg.Connection) -> dict[str, tuple[str, bool]]:
-        """Return the fingerprint of every table that is there, and whether all its columns are.
+        """Return the fingerprint of every table that is there, and whether all its columns are, and its key.
 
-        What the database's owner has dropped is made again.
+        What the database's owner has dropped is made again; a key is also missing where a first load was cut short.
         """
         listed = sql.SQL(
             "select object_id, fingerprint, columns <@ array(select attname::text from pg_attribute "
             "where attrelid = there.id and attnum > 0 and not attisdropped) "
+            "and exists (select from pg_index where indrelid = there.id and indisprimary) "
             "from {} cross join to_regclass(format('%I.%I', {}, object_id)) as there (id) where there.id is not null"
         ).format(self._installed, sql.Literal(self.schema))
         return {object_id: (fingerprint, whole) for object_id, fingerprint, whole in connection.execute(listed)}
@@ -265,7 +295,7 @@ class ExternalTables:
     def _upgrade(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> bool:
         """Change a table of ours to what the mapping has become; return whether its rows are not whole any more."""
         table = self.table(mapping)
-        present = _columns(connection, table)
+        there = catalog.columns(connection, table)
         listed = sql.SQL("select columns from {} where object_id = {}").format(
             self._installed, sql.Literal(mapping.mapping_id)
         )
@@ -275,10 +305,10 @@ class ExternalTables:
         # One statement would add a column before its default can be dropped; several see each other.
         changes = [
             sql.SQL("drop column {}").format(sql.Identifier(name))
-            for name in present
+            for name in there
             if name in ours and name not in wanted
         ]
-        missing = wanted.keys() - present.keys()
+        missing = wanted.keys() - there.keys()
         for column in wanted.values():
             name = sql.Identifier(column.name)
             if column.name in missing:
@@ -286,14 +316,15 @@ class ExternalTables:
                 changes.append(sql.SQL("add column {} {}").format(column.definition, value))
                 changes.append(sql.SQL("alter column {} drop default").format(name))
                 continue
-            type_name, not_null = present[column.name]
+            type_name, not_null = there[column.name]
             if column.name not in ours:
                 raise self._different(mapping, place, f"has a column {column.name} that dbsync did not make")
-            if type_name != _canonical(connection, column.type):
+            if type_name != catalog.canonical(connection, column.type):
                 raise self._different(mapping, place, f"column {column.name} is {type_name}, not {column.type}")
             if not_null and column.nullable:
                 changes.append(sql.SQL("alter column {} drop not null").format(name))
-        if _primary_key(connection, table) != self.key(mapping):
+        self.add_key(connection, mapping)
+        if catalog.primary_key(connection, table) != self.key(mapping):
             raise self._different(mapping, place, "has another key than the mapping")
         for change in changes:
             connection.execute(sql.SQL("alter table {} {}").format(table, change))
@@ -309,31 +340,3 @@ class ExternalTables:
 def _raw(text: str) -> sql.SQL:
     """Types and literals come from the type table, never from data."""
     return sql.SQL(text)  # pyright: ignore[reportArgumentType] -- as said
-
-
-def _canonical(connection: psycopg.Connection, type_name: str) -> str:
-    """Return a type as Postgres writes it."""
-    result = connection.execute(sql.SQL("select null::{}").format(_raw(type_name))).pgresult
-    assert result is not None
-    row = connection.execute("select format_type(%s, %s)", [result.ftype(0), result.fmod(0)]).fetchone()
-    assert row is not None
-    return row[0]
-
-
-def _columns(connection: psycopg.Connection, table: sql.Identifier) -> dict[str, tuple[str, bool]]:
-    rows = connection.execute(
-        "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute "
-        "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
-        [table.as_string(None)],
-    )
-    return {name: (type_name, not_null) for name, type_name, not_null in rows}
-
-
-def _primary_key(connection: psycopg.Connection, table: sql.Identifier) -> tuple[str, ...]:
-    rows = connection.execute(
-        "select a.attname from pg_index i cross join unnest(i.indkey) with ordinality as k (attnum, position) "
-        "join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum "
-        "where i.indrelid = %s::regclass and i.indisprimary order by k.position",
-        [table.as_string(None)],
-    )
-    return tuple(name for (name,) in rows)
