@@ -137,8 +137,7 @@ def test_another_tenancys_worker_in_the_middle_of_a_large_first_load(pipeline: H
 def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline: Harness) -> None:
     pipeline.configure(chunk_rows=2)
     tenancy = pipeline.app.tenancy()
-    for number in range(5):
-        pipeline.app.user(tenancy, displayName=f"number {number}")
+    users = [pipeline.app.user(tenancy, displayName=f"number {number}") for number in range(5)]
     external = pipeline.configure_external(tenancy, mappings=["users"])
     pipeline.sequence()
     with pipeline.external_worker(external.destination_id) as worker:
@@ -147,6 +146,7 @@ def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline:
         (result,) = worker.run_once()
 
     assert "polite" in (result.delivery.error or "")
+    assert str(users[3]) in (result.delivery.error or "")
     assert len(names(external)) == 2
 
 
@@ -168,6 +168,25 @@ def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, stag
     assert names(external).keys() == set(users) - {gone}
     assert names(external)[changed] == "changed"
     assert staged
+
+
+def test_a_batch_that_ends_beyond_where_a_large_first_load_began_needs_the_key(pipeline: Harness) -> None:
+    """It may bring a row again that is there already."""
+    pipeline.configure(chunk_rows=2)
+    tenancy = pipeline.app.tenancy()
+    for _ in range(5):
+        pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+        changed = next(iter(names(external)))
+        pipeline.app.update("ProjectUser", {"projectUserId": changed}, displayName="changed")
+        pipeline.sequence()
+        finish(worker)
+
+    assert has_key(external)
+    external.assert_equal("users")
 
 
 def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: Harness, staged: list[str]) -> None:
