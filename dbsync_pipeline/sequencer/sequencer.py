@@ -7,7 +7,6 @@ lock held to commit (I1), and number, re-send and pending in one transaction (I2
 tombstone is never numbered without the row that lives again under its identity getting a higher number beside it.
 """
 
-import logging
 import random
 import time
 from collections import Counter
@@ -98,8 +97,6 @@ set last_sequence_id = greatest(last_sequence_id, (select last_value from dbsync
 # No part of a pass's transactions: it says only that looking is worth while.
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.25
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
