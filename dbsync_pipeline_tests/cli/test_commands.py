@@ -154,6 +154,15 @@ def test_mappings_are_listed_shown_and_refused_with_their_line(dbsync: Command, 
     assert refused.returncode == 2
     assert f"teams.yaml:{line}:" in refused.stderr.replace("\n", "")
     assert "displayName" in refused.stderr
+    (tmp_path / "new").mkdir()
+    shutil.copy(BUILTIN_DIRECTORY / "_tenancy.yaml", tmp_path / "new")
+    new = ("mapping", "new", "TeamMember", str(tmp_path / "new"), "--tenancy-column", "tenancyId")
+    drafted = dbsync(*new)
+    assert "team_member.yaml: " in drafted.stdout
+    assert "columns, key project_user_id, team_id." in drafted.stdout
+    assert dbsync("mapping", "validate", str(tmp_path / "new")).stdout == "1 mappings fit the source.\n"
+    again = dbsync(*new)
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
     unknown = run("mapping", "show", "nothing")
     assert unknown.returncode == 2
     assert "no mapping 'nothing'" in unknown.stderr
