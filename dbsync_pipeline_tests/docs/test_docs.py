@@ -172,11 +172,24 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("invariant", [f"I{number}" for number in range(1, 8)])
-def test_every_invariant_has_an_attack(invariant):
-    row = next(row for row in table("how-it-works.md", "Invariants") if row[""] == invariant)
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_invariant_has_a_place_and_tests(number):
+    row = next(row for row in table("how-it-works.md", "Invariants") if row[""] == f"I{number}")
     assert "(../dbsync_pipeline/" in row["kept in"]
-    assert list(ROOT.glob(f"dbsync_pipeline_tests/invariants/test_{invariant.lower()}_*.py"))
+    tests = re.findall(r"\]\(\.\./(dbsync_pipeline_tests/[\w/]+\.py)\)", row["guarded by"])
+    attacks = [
+        str(path.relative_to(ROOT)) for path in ROOT.glob(f"dbsync_pipeline_tests/invariants/test_i{number}_*.py")
+    ]
+    assert tests[: len(attacks)] == attacks
+    assert tests
+    assert all((ROOT / path).exists() for path in tests)
+
+
+def test_every_failure_mode_names_what_shows_it_or_was_not_tried():
+    rows = [row for rows in tables(page("failure-modes.md")) for row in rows]
+    assert rows
+    for row in rows:
+        assert "(../dbsync_pipeline_tests/" in row["shown by"] or "not tried" in row["shown by"], row
 
 
 def test_every_decision_says_what_why_and_cost():

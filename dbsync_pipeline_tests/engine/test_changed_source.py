@@ -114,10 +114,15 @@ def test_a_table_that_is_gone_stops_its_mapping(pipeline: Harness, change: Calla
 
 
 def test_a_key_that_is_renamed_stops_deletions(pipeline: Harness) -> None:
-    """I3: a deletion that cannot be captured does not happen, and says why."""
+    """I3: a deletion that cannot be captured does not happen, and says why; Postgres itself refuses the rest."""
     team = pipeline.app.team(pipeline.app.tenancy())
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist, match="dbsync_update"):
+        pipeline.admin.execute('alter table "ContactChannel" drop "id"')
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="used in a trigger definition"):
+        pipeline.admin.execute('alter table "ContactChannel" alter "id" type text')
     pipeline.admin.execute('alter table "Team" rename "teamId" to "key"')
     with pytest.raises(psycopg.errors.UndefinedColumn, match="teamId"):
         pipeline.app.delete("Team", key=team)
+    assert pipeline.value('select count(*) from "Team"') == 1
     pipeline.admin.execute('alter table "Team" rename "key" to "teamId"')
     pipeline.assert_synced()
