@@ -88,9 +88,9 @@ def check_installed(installed: Mapping[str, str], catalog: Catalog) -> None:
     refuse_newer(installed)
     for mapping in catalog.mappings:
         if installed.get(installed_id(mapping)) != mapping.code_version:
-            state = "not what is installed" if installed_id(mapping) in installed else "not installed"
+            state = "is not what is installed" if installed_id(mapping) in installed else "is not installed"
             raise NotInstalledError(
-                f"mapping {mapping.mapping_id} is {state} in the source",
+                f"mapping {mapping.mapping_id} {state} in the source",
                 "Run `dbsync init`; a worker that was started before it has to be started again.",
             )
     for mapping_id in abandoned_mappings(installed, catalog):

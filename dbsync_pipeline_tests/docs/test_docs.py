@@ -18,9 +18,11 @@ from dbsync_pipeline.mappings import spec, types
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.status import DestinationStatus, MappingStatus
+from dbsync_pipeline.verify.differences import MEANINGS
 from dbsync_pipeline_tests.docs.pages import ROOT, code, page, section, table, tables, without_code
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+OF_POSTGRES = {'record "old" has no field', "does not exist", "column source."}
 MODELS: list[tuple[str, int, type[BaseModel]]] = [
     ("The tenancy file", 0, spec.TenancySpec),
     ("The tenancy file", 1, spec.TenancyColumn),
@@ -118,6 +120,19 @@ def test_every_type():
     for name, (clickhouse, postgres) in rows.items():
         found = types.data_type(name)
         assert (found.clickhouse, found.postgres) == (clickhouse, postgres)
+
+
+def test_every_kind_of_difference():
+    documented = {code(row["what"]): row["meaning"] for row in table("verify.md", "What it finds")}
+    assert documented == {kind.value: meaning for kind, meaning in MEANINGS.items()}
+
+
+def test_messages_are_those_that_the_code_says():
+    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dbsync_pipeline").rglob("*.py"))
+    for row in table("operating.md", "What is seen, and what to do"):
+        for message in re.findall(r"`([^`]*)`", row["what is seen"]):
+            for part in (part.strip(" :,") for part in message.split("…")):
+                assert part in said or part in OF_POSTGRES, part
 
 
 def test_every_field_of_the_status():

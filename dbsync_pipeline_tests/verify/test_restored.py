@@ -94,3 +94,21 @@ def test_clickhouse_is_restored(pipeline: Harness, external: External, tenancy: 
     pipeline.assert_equal("teams")
     assert ("clickhouse", Kind.MISSING) in found(pipeline)
     repair(pipeline, external)
+
+
+def test_an_external_database_is_restored(pipeline: Harness, external: External, tenancy: UUID) -> None:
+    """Its checkpoints are in it: whoever asks what it lacks is told the truth."""
+    place = psycopg.conninfo.conninfo_to_dict(external.url)["dbname"]
+    names = {"database": sql.Identifier(str(place)), "backup": sql.Identifier(f"{place}_backup")}
+    with psycopg.connect(pipeline.server.postgres.url(), autocommit=True) as server:
+        server.execute(sql.SQL("create database {backup} template {database}").format(**names))
+        change(pipeline, tenancy)
+        pipeline.drain()
+        server.execute(sql.SQL("drop database {database} with (force)").format(**names))
+        server.execute(sql.SQL("alter database {backup} rename to {database}").format(**names))
+    assert ("postgres", Kind.MISSING) in found(pipeline)
+    for enabled in (False, True):
+        pipeline.admin.execute("update dbsync.destination set enabled = %s where tenancy_id = %s", [enabled, tenancy])
+    pipeline.drain()
+    external.assert_equal(*MAPPINGS)
+    assert found(pipeline) == set()
