@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -135,6 +136,7 @@ def test_rows_that_a_filter_leaves_out_now_leave_by_repair(pipeline: Harness, fi
 
 def test_a_mapping_is_added_and_removed(pipeline: Harness, files: Files) -> None:
     """I2: nobody numbers or claims without knowing it; its copies stay when it goes."""
+    before, notes = pipeline.pipeline, list[str]()
     with pipeline.worker() as worker, pipeline.sequencer() as sequencer:
         files.write("squads", lambda document: document.update(mapping="squads"))
         assert "mapping squads" in files.init()
@@ -142,6 +144,10 @@ def test_a_mapping_is_added_and_removed(pipeline: Harness, files: Files) -> None
         for old in (worker.run_once, sequencer.run_pass):
             with pytest.raises(NotInstalledError, match="squads is installed in the source, and not among"):
                 old()
+    dispatcher = before.external_dispatcher(pipeline.admin, report=lambda results: None)
+    with pytest.raises(NotInstalledError, match="squads"):
+        dispatcher.run(stop=Event(), max_seconds=5, idle_seconds=0, note=notes.append)
+    assert notes == []
     pipeline.drain()
     assert files.differences() == []
     assert {row["display_name"] for row in files.external.view("squads")} == {"rose", "green"}
