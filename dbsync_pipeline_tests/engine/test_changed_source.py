@@ -9,6 +9,7 @@ from dbsync_pipeline.cli.sync import drain
 from dbsync_pipeline.engine.cycle import Selection, SyncResult
 from dbsync_pipeline.errors import MappingError
 from dbsync_pipeline.status import read_status
+from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.application import Application
 from dbsync_pipeline_tests.harness import Harness, init_source
 
@@ -106,6 +107,9 @@ def test_a_table_that_is_gone_stops_its_mapping(pipeline: Harness, change: Calla
     assert 'table SessionReplay cannot be numbered: type "public.SessionReplay" does not exist' in message
     status = read_status(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns)
     assert {entry.mapping_id for entry in status.mappings if entry.last_error} == {"session_replays"}
+    compared = list(verify(pipeline.pipeline, Choice(), patience_seconds=0))
+    assert {(entry.mapping_id, entry.differing) for entry in compared if entry.error} == {("session_replays", 0)}
+    assert len(compared) == 2 * len(pipeline.catalog.mappings)
     pipeline.assert_equal("users")
     external.assert_equal("users")
     assert len(pipeline.view("session_replays")) == len(external.view("session_replays")) == 1
