@@ -68,23 +68,16 @@ def set_filter(color: str) -> Callable[[Document], object]:
     return lambda document: document.update(filter=f"source.\"displayName\" <> '{color}'")
 
 
-def set_column(which: str, /, **values: object) -> Callable[[Document], object]:
-    def change(document: Document) -> None:
-        (column,) = (entry for entry in document["columns"] if entry["name"] == which)
-        if "value" in values:
-            del column["source"]
-        column.update(values)
-
-    return change
+def shout(document: Document) -> None:
+    column = document["columns"][1]
+    column["value"] = f'upper(source."{column.pop("source")}")'
 
 
 ADDED = {"name": "shout", "value": 'upper(source."displayName")', "type": "text"}
 CHANGES: dict[str, Callable[[Document], object]] = {
     "a column is added": lambda document: document["columns"].append(ADDED),
     "a column is dropped": lambda document: document["columns"].pop(1),
-    "a column becomes another": set_column("display_name", value="lower(source.\"displayName\") || '!'"),
-    "a column gets another name": set_column("profile_image_url", name="picture"),
-    "a filter is added": set_filter("blue"),
+    "a column becomes another": shout,
     "a join is added": lambda document: document.update(
         joins=[
             {

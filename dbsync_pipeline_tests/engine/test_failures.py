@@ -168,21 +168,6 @@ def test_a_missing_checkpoint_table_loses_nothing(
     pipeline.assert_synced()
 
 
-def test_a_source_column_that_is_gone_stops_its_mapping_only(pipeline: Harness) -> None:
-    """I8: no tenancy is at fault, so none is looked for."""
-    tenancy = pipeline.app.tenancy()
-    for _ in range(3):
-        pipeline.app.team(tenancy)
-        pipeline.app.user(tenancy)
-    pipeline.sequence()
-    pipeline.admin.execute('alter table "Team" rename "profileImageUrl" to "gone"')
-    errors = {mapping: entry.delivery.error for (_, mapping), entry in turn(pipeline).items()}
-    assert errors["users"] is None
-    assert "column source.profileImageUrl does not exist" in str(errors["teams"])
-    pipeline.admin.execute('alter table "Team" rename "gone" to "profileImageUrl"')
-    pipeline.assert_synced()
-
-
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
