@@ -60,7 +60,7 @@ def test_a_column_that_is_altered_stops_what_reads_it(
     """I3, I8: the application goes on, in sessions of before and after; what it writes meanwhile is not forgotten."""
     tenancy = pipeline.app.tenancy()
     user = pipeline.app.user(tenancy, email="a@example.com")
-    team, gone = pipeline.app.team(tenancy), pipeline.app.team(tenancy)
+    team, *gone = (pipeline.app.team(tenancy) for _ in range(3))
     external = pipeline.configure_external(tenancy)
 
     def write(app: Application, name: str) -> None:
@@ -69,10 +69,11 @@ def test_a_column_that_is_altered_stops_what_reads_it(
         app.update("ProjectUser", {"projectUserId": user}, displayName=name)
 
     write(pipeline.app, "before")
+    pipeline.app.delete("Team", teamId=gone[0])
     pipeline.drain()
     pipeline.admin.execute(altered)
     write(pipeline.app, "old session")
-    pipeline.app.delete("Team", teamId=gone)
+    pipeline.app.delete("Team", teamId=gone[1])
     with pipeline.write() as db:
         write(Application(db), "new session")
         Application(db).account(tenancy, user)
