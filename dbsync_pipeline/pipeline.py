@@ -29,7 +29,7 @@ from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
-from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again, destinations_due
+from dbsync_pipeline.pending.queue import DueDestination, PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
 
@@ -200,10 +200,17 @@ class Pipeline:
             return inspect(session, self.external_tables, database.tenancy_id, mappings)
 
     def external_dispatcher(self, connection: psycopg.Connection, report: Report) -> Dispatcher:
-        """Return what serves every external database that has something due."""
+        """Return what serves every external database that has something due, until other mappings are installed."""
+
+        def due(limit: int) -> list[DueDestination]:
+            found = destinations_due(connection, limit)
+            if found:
+                # Each worker would end for that reason, and another one begin in its place at once.
+                require_installed(connection, self.catalog)
+            return found
 
         def serve(destination_id: str, stop: Event) -> None:
             with self.external_worker(destination_id) as worker:
                 worker.run(stop=stop, max_seconds=float("inf"), idle_seconds=_LINGER_SECONDS, report=report)
 
-        return Dispatcher(partial(destinations_due, connection), serve, workers=self.settings.external_workers)
+        return Dispatcher(due, serve, workers=self.settings.external_workers)

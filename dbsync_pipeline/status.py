@@ -7,7 +7,7 @@ may be ten thousand of them; those that fail are listed by themselves, up to a b
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from dbsync_pipeline.controls import Part, numbering_paused, read_pauses
+from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
@@ -39,7 +40,7 @@ class MappingStatus:
         pending: tenancies with something to deliver; of external databases, how many of these.
         lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none.
         failing: those pending ones whose last attempt failed.
-        last_error: one of their errors.
+        last_error: one of their errors, or why what waits cannot be counted.
         paused: those that wait although something is to be delivered.
     """
 
@@ -105,24 +106,26 @@ def read_status(
         NotInstalledError: the source lacks the sync objects.
     """
     require_installed(connection, catalog)
-    delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(catalog, columns, tenancy))}
-    waiting = dict(connection.execute(_unnumbered(catalog, columns, tenancy)).fetchall())
+    countable, broken = _countable(connection, catalog, columns)
+    delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(countable, columns, tenancy))}
+    waiting = dict(connection.execute(_unnumbered(countable, columns, tenancy)).fetchall())
     destinations = _destinations(connection, catalog, tenancy)
     kinds: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
+    found = (
+        MappingStatus(
+            mapping.mapping_id,
+            kind,
+            destinations[mapping.mapping_id, kind],
+            waiting.get(mapping.mapping_id, 0),
+            *delivery.get((mapping.mapping_id, kind), (0, 0, 0.0, 0, None, 0)),
+        )
+        for mapping in catalog.mappings
+        for kind in kinds
+        if destinations[mapping.mapping_id, kind]
+    )
     return Status(
-        [
-            MappingStatus(
-                mapping.mapping_id,
-                kind,
-                destinations[mapping.mapping_id, kind],
-                waiting[mapping.mapping_id],
-                *delivery.get((mapping.mapping_id, kind), (0, 0, 0.0, 0, None, 0)),
-            )
-            for mapping in catalog.mappings
-            for kind in kinds
-            if destinations[mapping.mapping_id, kind]
-        ],
-        _destination_status(connection, catalog, columns, tenancy, failing_only=True),
+        [replace(entry, last_error=broken.get(entry.mapping_id, entry.last_error)) for entry in found],
+        _destination_status(connection, countable, columns, tenancy, failing_only=True),
         numbering_paused(connection),
         read_pauses(connection),
     )
@@ -137,8 +140,33 @@ def read_destinations(
         NotInstalledError: the source lacks the sync objects.
     """
     require_installed(connection, catalog)
-    found = _destination_status(connection, catalog, columns, tenancy, failing_only=False)
+    countable, _ = _countable(connection, catalog, columns)
+    found = _destination_status(connection, countable, columns, tenancy, failing_only=False)
     return {entry.destination_id: entry for entry in found}
+
+
+def _countable(
+    connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns
+) -> tuple[Catalog, dict[str, str]]:
+    """Leave out mappings whose tables are gone, or not what they were, and say of each what is wrong."""
+
+    def complaint(part: Catalog) -> str | None:
+        try:
+            connection.execute(sql.SQL("explain {}").format(_unnumbered(part, columns, None)))
+        except psycopg.ProgrammingError as error:
+            return error.diag.message_primary
+        return None
+
+    if (whole := complaint(catalog)) is None:
+        return catalog, {}
+    broken: dict[str, str] = {}
+    for mapping in catalog.mappings:
+        if (wrong := complaint(catalog.select([mapping.mapping_id]))) is not None:
+            broken[mapping.mapping_id] = f"mapping {mapping.mapping_id}: what waits cannot be counted: {wrong}"
+    fitting = [mapping.mapping_id for mapping in catalog.mappings if mapping.mapping_id not in broken]
+    if not fitting:
+        raise DbsyncError(whole, "Put the tables right, or adapt the mappings and run `dbsync init`.")
+    return catalog.select(fitting), broken
 
 
 def waiting_for_sequencer(status: Status) -> int:
@@ -258,7 +286,7 @@ def _undelivered_rows(catalog: Catalog, columns: SyncColumns) -> sql.Composed:
         )
         for mapping in catalog.mappings
     )
-    return sql.SQL("case p.mapping_id {} end").format(joined(counts, " "))
+    return sql.SQL("case p.mapping_id {} else 0 end").format(joined(counts, " "))
 
 
 def _undelivered(mapping: SyncMapping, columns: SyncColumns) -> sql.Composable:

@@ -9,7 +9,15 @@ from psycopg import sql
 
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import Feed, touch_tenancy
-from dbsync_pipeline.mappings.relation import column, identity_object, joined, ours, row_filter, same_columns
+from dbsync_pipeline.mappings.relation import (
+    SEQUENCER_SETTING,
+    column,
+    identity_object,
+    joined,
+    ours,
+    row_filter,
+    same_columns,
+)
 from dbsync_pipeline.mappings.schema import SourceTable
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, TenancySpec
 
@@ -24,6 +32,25 @@ def changed(names: tuple[str, ...]) -> sql.Composed:
 def if_changed(names: tuple[str, ...], *statements: sql.Composable) -> sql.Composed:
     """Run statements only where one of the columns has changed."""
     return sql.SQL("if {} then {} end if;").format(changed(names), joined(statements, " "))
+
+
+def compare(names: tuple[str, ...]) -> sql.Composed:
+    """Set `differs` to whether one of the columns has changed.
+
+    Where the application has renamed, dropped or retyped one, its writes go on, and each of them counts as a change
+    until the mapping fits again; those of the sequencer do not, or it would never come to an end.
+    """
+    return sql.SQL(
+        "begin differs := {changed}; exception when undefined_column or datatype_mismatch then "
+        "differs := {foreign}; end;"
+    ).format(changed=changed(names), foreign=by_the_application())
+
+
+def by_the_application() -> sql.Composed:
+    """Tell a write of the application from one of the sequencer."""
+    return sql.SQL("coalesce(pg_catalog.current_setting({}, true), '') operator(pg_catalog.<>) 'on'").format(
+        sql.Literal(SEQUENCER_SETTING)
+    )
 
 
 def entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:

@@ -14,25 +14,27 @@ from psycopg.rows import scalar_row
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from dbsync_pipeline.capture import objects, triggers
+from dbsync_pipeline.capture.announcements import announcements
 from dbsync_pipeline.capture.indexes import index_steps
 from dbsync_pipeline.capture.step import Step
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.explain import explain_mapping
-from dbsync_pipeline.mappings.installed import installed_id, read_installed
+from dbsync_pipeline.mappings.installed import (
+    SCHEMA_ID,
+    SCHEMA_VERSION,
+    read_installed,
+    refuse_newer,
+    remember,
+)
 from dbsync_pipeline.mappings.relation import (
-    CLICKHOUSE,
-    IS_PAUSED,
-    SEQUENCER_LOCK,
     SyncColumns,
-    column,
     joined,
     ours,
-    row_filter,
     table_name,
 )
 from dbsync_pipeline.mappings.schema import SourceSchema, check_catalog, read_schema
-from dbsync_pipeline.mappings.spec import SyncMapping, Table
+from dbsync_pipeline.mappings.spec import Table
 
 _LOCK_TIMEOUT = "5s"
 _LOCK_ATTEMPTS = 5
@@ -42,26 +44,24 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
     """Return what is missing, in the order in which it has to be done.
 
     Raises:
+        NotInstalledError: a later program has been here.
         MappingError: a mapping does not fit the source schema.
     """
-    schema = check_source(connection, catalog)
     installed = read_installed(connection)
+    refuse_newer(installed)
+    schema = check_source(connection, catalog)
     steps = [Step("schema dbsync", (objects.tables(catalog),))]
     if not installed:
         steps.append(Step("start of the sequence", _start_of_sequence(catalog, schema, columns)))
+    if installed.get(SCHEMA_ID) != str(SCHEMA_VERSION):
+        steps.append(Step(f"version {SCHEMA_VERSION} of the schema", (remember(SCHEMA_ID, str(SCHEMA_VERSION)),)))
     for table in catalog.source_tables:
         if not {columns.sequence, columns.dirty} <= set(schema.table(table).columns):
             added = objects.sync_columns(table_name(table), columns.sequence, columns.dirty)
             steps.append(Step(f"sync columns of {table}", (added,)))
     steps += index_steps(connection, catalog, schema, columns)
     steps += _trigger_steps(connection, catalog, schema, columns, installed)
-    steps += _abandoned_mappings(catalog, installed)
-    steps.append(Step("tenancies", (_register_tenancies(catalog), _register_clickhouse())))
-    steps += [
-        Step(f"mapping {mapping.mapping_id}", _announce(mapping, columns, known=installed_id(mapping) in installed))
-        for mapping in catalog.mappings
-        if installed.get(installed_id(mapping)) != mapping.code_version
-    ]
+    steps += announcements(catalog, columns, installed)
     return steps
 
 
@@ -123,13 +123,6 @@ def _run(connection: psycopg.Connection, step: Step) -> None:
             connection.execute(statement)
 
 
-def _remember(object_id: str, fingerprint: str) -> sql.Composed:
-    return sql.SQL(
-        "insert into {} (object_id, fingerprint) values ({}, {}) on conflict (object_id) "
-        "do update set fingerprint = excluded.fingerprint, installed_at = clock_timestamp()"
-    ).format(ours("installed"), sql.Literal(object_id), sql.Literal(fingerprint))
-
-
 def _start_of_sequence(catalog: Catalog, schema: SourceSchema, columns: SyncColumns) -> tuple[sql.Composed, ...]:
     """Rows that another system has numbered keep their ids; ours start above all of them."""
     highest = [
@@ -170,7 +163,7 @@ def _trigger_steps(
                 table_name(table), sql.Identifier(trigger.name)
             )
             statements += [trigger.function, trigger.trigger, always]
-        steps.append(Step(f"triggers of {table}", (*statements, _remember(object_id, capture.fingerprint))))
+        steps.append(Step(f"triggers of {table}", (*statements, remember(object_id, capture.fingerprint))))
     steps += _abandoned(connection, catalog, installed)
     return steps
 
@@ -198,96 +191,3 @@ def _abandoned(connection: psycopg.Connection, catalog: Catalog, installed: dict
         statements = (_drop_other_triggers(table, None), forget) if exists else (forget,)
         steps.append(Step(f"triggers of {table}, no longer captured", statements))
     return steps
-
-
-def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Step]:
-    """Nothing waits for a mapping that is gone; its epochs stay, so that one that returns is delivered anew."""
-    kept = {installed_id(mapping) for mapping in catalog.mappings}
-    steps: list[Step] = []
-    for object_id in installed:
-        if not object_id.startswith("mapping ") or object_id in kept:
-            continue
-        names = {"mapping": sql.Literal(object_id.removeprefix("mapping ")), "object": sql.Literal(object_id)}
-        statements = (
-            "update dbsync.pending set wanted = reached where mapping_id = {mapping}",
-            "delete from dbsync.touch where split_part(dependant_id, '.', 1) = {mapping}",
-            "delete from dbsync.tombstone where mapping_id = {mapping}",
-            "delete from dbsync.placement where mapping_id = {mapping}",
-            "delete from dbsync.installed where object_id = {object}",
-        )
-        steps.append(Step(f"{object_id}, no longer there", tuple(sql.SQL(text).format(**names) for text in statements)))
-    return steps
-
-
-def _register_tenancies(catalog: Catalog) -> sql.Composed:
-    pairs = (
-        sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source)) for entry in catalog.tenancy.columns
-    )
-    return sql.SQL(
-        "insert into {tenancy} as known (tenancy_id, columns) "
-        # Whoever deletes or moves a new one meanwhile waits for this, and then finds it registered.
-        "select {id}, jsonb_build_object({pairs}) from {table} as source "
-        "where not exists (select from {tenancy} as known where known.tenancy_id = {id}) for share of source "
-        "on conflict (tenancy_id) do nothing"
-    ).format(
-        tenancy=ours("tenancy"),
-        id=column(catalog.tenancy.id),
-        pairs=joined(pairs),
-        table=table_name(catalog.tenancy.table),
-    )
-
-
-def _register_clickhouse() -> sql.Composed:
-    return sql.SQL(
-        "insert into {} (destination_id, kind, announced) values ({}, {}, true) on conflict do nothing"
-    ).format(ours("destination"), sql.Literal(CLICKHOUSE), sql.Literal(CLICKHOUSE))
-
-
-def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tuple[sql.Composed, ...]:
-    """Make every tenancy pending for a mapping that is new or delivers something else than before.
-
-    Rows that another system never numbered, or left unmarked, wait for the sequencer; so do all of a mapping whose
-    rows are placed, since where they belong may have changed with it.
-    """
-    statements: list[sql.Composed] = []
-    if mapping.has_placement or not known:
-        statements.append(
-            sql.SQL("update {table} as source set {dirty} = true where {is_dirty} is not true and {unseen}").format(
-                table=table_name(mapping.source),
-                dirty=sql.Identifier(columns.dirty),
-                is_dirty=column(columns.dirty),
-                unseen=row_filter(mapping)
-                if mapping.has_placement
-                else sql.SQL("{} is null").format(column(columns.sequence)),
-            )
-        )
-    # Nobody pauses anything meanwhile.
-    statements.append(sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(SEQUENCER_LOCK)))
-    statements.append(
-        sql.SQL(
-            "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted, paused) "
-            # A disabled one waits for nothing, and has a new epoch all the same when it is enabled again.
-            "select t.tenancy_id, {mapping}, d.destination_id, case when d.enabled then s.last_sequence_id else 0 end, "
-            "{is_paused} "
-            "from {tenancy} t join {destination} d on d.tenancy_id is null or d.tenancy_id = t.tenancy_id "
-            "and (d.mappings is null or {mapping} = any(d.mappings)) "
-            "cross join {sequencer} s where t.deleted_at is null "
-            # The same order as everyone else who changes several of these rows.
-            "order by d.destination_id, t.tenancy_id "
-            "on conflict (destination_id, tenancy_id, mapping_id) do update set wanted = excluded.wanted, "
-            "reached = 0, epoch = known.epoch + 1, lease_worker = null, lease_until = null, "
-            "pending_since = clock_timestamp(), next_attempt_at = '-infinity'"
-        ).format(
-            pending=ours("pending"),
-            is_paused=sql.SQL(IS_PAUSED).format(
-                sql.Identifier("d", "destination_id"),
-                sql.Identifier("t", "tenancy_id"),
-                sql.Literal(mapping.mapping_id),
-            ),
-            mapping=sql.Literal(mapping.mapping_id),
-            tenancy=ours("tenancy"),
-            destination=ours("destination"),
-            sequencer=ours("sequencer"),
-        )
-    )
-    return (*statements, _remember(installed_id(mapping), mapping.code_version))

@@ -25,7 +25,9 @@ from psycopg import sql
 
 from dbsync_pipeline.capture.effects import (
     by_likeness,
+    by_the_application,
     changed,
+    compare,
     entomb,
     entomb_left,
     if_changed,
@@ -39,7 +41,6 @@ from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import Feed, join_feeds
 from dbsync_pipeline.mappings.relation import (
-    SEQUENCER_SETTING,
     TRIGGER_SEARCH_PATH,
     joined,
     ours,
@@ -51,6 +52,7 @@ from dbsync_pipeline.mappings.spec import SOURCE, Table
 
 _NEW_ROWS = sql.Identifier("new_rows")
 _IDENTIFIER_BYTES = 63
+_BODY = "declare gone record; fresh record; differs boolean; begin {} end"
 _OPTIONS = f"security definer set search_path = {TRIGGER_SEARCH_PATH}"
 # What a key's JSON looks like must not depend on the session that writes it. Each option costs two microseconds a call.
 _SESSION_OPTIONS = (
@@ -138,14 +140,13 @@ class _Generator:
             read = self._stored(frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings)))
             statements.append(
                 sql.SQL(
-                    "if {changed} then new.{sequence} := old.{sequence}; new.{dirty} := true; "
-                    "elsif {rewritten} and coalesce(pg_catalog.current_setting({setting}, true), '') "
-                    "operator(pg_catalog.<>) 'on' then new.{sequence} := old.{sequence}; "
+                    "{compare} if differs then new.{sequence} := old.{sequence}; new.{dirty} := true; "
+                    "elsif {rewritten} and {foreign} then new.{sequence} := old.{sequence}; "
                     "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if;"
                 ).format(
-                    changed=changed(read),
+                    compare=compare(read),
                     rewritten=changed(self.own),
-                    setting=sql.Literal(SEQUENCER_SETTING),
+                    foreign=by_the_application(),
                     sequence=self.sequence,
                     dirty=self.dirty,
                 )
@@ -212,10 +213,10 @@ class _Generator:
     def _touch_changed(self, feeds: Sequence[Feed]) -> list[sql.Composable]:
         """Touch what an updated row feeds, and what it fed before."""
         return [
-            if_changed(
-                self._stored(alike[0].watched),
-                if_changed(self._stored({*alike[0].match, *alike[0].constants}), touch_row(alike, "old")),
-                touch_row(alike, "new"),
+            sql.SQL("{compare} if differs then {left} {new} end if;").format(
+                compare=compare(self._stored(alike[0].watched)),
+                left=if_changed(self._stored({*alike[0].match, *alike[0].constants}), touch_row(alike, "old")),
+                new=touch_row(alike, "new"),
             )
             for alike in by_likeness(feeds)
         ]
@@ -271,7 +272,7 @@ class _Generator:
         ).format(
             name=function_name,
             options=self._options() if definer else sql.SQL(""),
-            body=sql.Literal(sql.SQL("declare gone record; fresh record; begin {} end").format(body).as_string(None)),
+            body=sql.Literal(sql.SQL(_BODY).format(body).as_string(None)),
         )
         trigger = sql.SQL(
             "create or replace trigger {name} {timing} on {table} {tables} for each {level} {when} "

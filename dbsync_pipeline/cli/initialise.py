@@ -24,12 +24,14 @@ def initialise(
     if dry_run:
         _print_plan(pipeline)
         return
-    changes = initialise_pipeline(pipeline)
+    changes, follows = initialise_pipeline(pipeline)
     console.print(f"Ready: {len(pipeline.catalog.mappings)} mappings; {changes} steps carried out.")
+    for line in follows:
+        console.print(line, markup=False, soft_wrap=True)
 
 
-def initialise_pipeline(pipeline: Pipeline) -> int:
-    """Bring source and ClickHouse up to date and return the number of steps taken."""
+def initialise_pipeline(pipeline: Pipeline) -> tuple[int, list[str]]:
+    """Bring source and ClickHouse up to date; return the number of steps taken, and what has to be known of them."""
     # ClickHouse first: announcing a mapping in the source starts its delivery.
     with pipeline.source("init") as connection, pipeline.clickhouse() as clickhouse, progress_bar() as progress:
         target_steps = tables.plan(clickhouse, pipeline.catalog, pipeline.clickhouse_names)
@@ -43,7 +45,7 @@ def initialise_pipeline(pipeline: Pipeline) -> int:
             source_steps,
             lambda step: progress.update(task, description=f"source: {step.title}", advance=1),
         )
-    return len(target_steps) + len(source_steps)
+    return len(target_steps) + len(source_steps), [step.follows for step in source_steps if step.follows]
 
 
 def _print_plan(pipeline: Pipeline) -> None:
@@ -53,6 +55,8 @@ def _print_plan(pipeline: Pipeline) -> None:
         for step in install.plan(connection, pipeline.catalog, pipeline.columns):
             note = " (outside a transaction)" if step.concurrently else ""
             typer.echo(f"-- source: {step.title}{note}")
+            if step.follows:
+                typer.echo(f"-- {step.follows}")
             for statement in step.statements:
                 typer.echo(sql.Composed([statement]).as_string(connection).strip().removesuffix(";") + ";")
             typer.echo()

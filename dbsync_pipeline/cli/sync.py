@@ -31,11 +31,13 @@ class Drained:
 
     Attributes:
         rows: rows and tombstones delivered, over all destinations.
+        unnumbered: source table -> why what waits in it got no number.
         refused: (destination, tenancy, mapping) -> why a row of it was refused.
         outages: destination -> why it could not be written at all.
     """
 
     rows: int = 0
+    unnumbered: dict[str, str] = field(default_factory=dict[str, str])
     refused: dict[tuple[str, str, str], str] = field(default_factory=dict[tuple[str, str, str], str])
     outages: dict[str, DbsyncError] = field(default_factory=dict[str, DbsyncError])
 
@@ -43,7 +45,8 @@ class Drained:
     def failures(self) -> list[str]:
         """All that went wrong, a line each."""
         outages = (_named(destination_id, error.what) for destination_id, error in self.outages.items())
-        return [*outages, *(_named(key[0], message) for key, message in self.refused.items())]
+        unnumbered = (f"table {table} cannot be numbered: {what}" for table, what in self.unnumbered.items())
+        return [*unnumbered, *outages, *(_named(key[0], message) for key, message in self.refused.items())]
 
     def note(self, result: SyncResult) -> None:
         """Take in what became of one pair."""
@@ -81,13 +84,18 @@ def sync(
 
 def _report_failures(drained: Drained) -> None:
     shown = drained.failures
-    if len(drained.outages) == 1 and not drained.refused:
+    if len(drained.outages) == 1 and len(shown) == 1:
         ((destination_id, error),) = drained.outages.items()
         raise type(error)(_named(destination_id, error.what), error.mend)
     for message in shown[:_ERRORS_SHOWN]:
         errors.print(message, style="red", markup=False)
     if len(shown) > _ERRORS_SHOWN:
         errors.print(f"... and {len(shown) - _ERRORS_SHOWN} more; `dbsync status` lists them.", style="red")
+    if drained.unnumbered:
+        raise BadRowError(
+            f"{len(drained.unnumbered)} of the source's tables cannot be numbered",
+            "Put right what is named above, or adapt the mapping and run `dbsync init`.",
+        )
     if drained.refused:
         raise BadRowError(
             f"{len(drained.refused)} of the pending (tenancy, mapping) pairs failed",
@@ -113,13 +121,14 @@ def drain(pipeline: Pipeline, selection: Selection, destinations: list[str] | No
         with pipeline.sequencer() as sequencer:
             _require_enabled(connection, destinations or ())
             waiting = waiting_for_sequencer(read_status(connection, pipeline.catalog, pipeline.columns))
-            _number(sequencer, progress, progress.add_task("numbering", total=waiting))
+            unnumbered = _number(sequencer, progress, progress.add_task("numbering", total=waiting))
         pending = [
             CLICKHOUSE,
             *destinations_pending(connection, tenancies=selection.tenancies, mappings=selection.mappings),
         ]
         waiting = waiting_for_delivery(read_status(connection, pipeline.catalog, pipeline.columns).mappings)
         delivering = _Delivering(pipeline, selection, progress, progress.add_task("delivering", total=waiting))
+        delivering.drained.unnumbered = unnumbered
         chosen = [entry for entry in pending if destinations is None or entry in destinations]
         # One that hangs costs a thread until its own time limits end it; ClickHouse has one of its own.
         with ThreadPoolExecutor(1 + pipeline.settings.external_workers, thread_name_prefix="dbsync sync") as threads:
@@ -137,15 +146,14 @@ def _require_enabled(connection: psycopg.Connection, destinations: Iterable[str]
             raise DestinationError(f"{destination_id} is disabled", f"dbsync destination enable {destination_id}")
 
 
-def _number(sequencer: Sequencer, progress: Progress, task: TaskID) -> None:
+def _number(sequencer: Sequencer, progress: Progress, task: TaskID) -> dict[str, str]:
+    """Number all there is; return the tables of which that was not possible, and why."""
     while True:
         result = sequencer.run_pass()
         progress.advance(task, result.rows)
-        if result.errors:
-            raise BadRowError("; ".join(f"numbering {table}: {what}" for table, what in result.errors.items()))
         if not result.handled:
             progress.remove_task(task)
-            return
+            return result.errors
 
 
 class _Delivering:

@@ -255,8 +255,8 @@ class Engine:
         except SupersededError:
             # Whoever was faster speaks for all of them; what is left waits for another turn.
             return
-        except (NotInstalledError, IncompatibleTargetError, RefusedForNowError) as error:
-            # No row is at fault, and other mappings may well be delivered.
+        except (psycopg.ProgrammingError, NotInstalledError, IncompatibleTargetError, RefusedForNowError) as error:
+            # No row is at fault, but a table or the mapping's own SQL; other mappings may well be delivered.
             yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
             return
         except (psycopg.Error, DbsyncError) as error:

@@ -52,12 +52,23 @@ class Snapshot:
     def copy(self, statement: sql.Composed) -> Generator[Iterator[bytes]]:
         """Run a COPY TO STDOUT and give its output in blocks of whole rows, about a megabyte each.
 
-        The view outlives an error, the COPY's own or its reader's; what is not read is cancelled.
+        The view outlives an error, the COPY's own or its reader's; what is not read is cancelled. The COPY's own is
+        raised here at the latest, whatever its reader took it for.
         """
-        with self.connection.transaction(), closing(self._blocks(statement)) as blocks:
+        own: list[psycopg.Error] = []
+        with self.connection.transaction(), closing(self._blocks(statement, own)) as blocks:
             yield blocks
+            if own:
+                raise own[0]
 
-    def _blocks(self, statement: sql.Composed) -> Generator[bytes]:
+    def _blocks(self, statement: sql.Composed, own: list[psycopg.Error]) -> Generator[bytes]:
+        try:
+            yield from self._read(statement)
+        except psycopg.Error as error:
+            own.append(error)
+            raise
+
+    def _read(self, statement: sql.Composed) -> Generator[bytes]:
         with self.connection.cursor() as cursor, cursor.copy(statement) as rows:
             block = bytearray()
             for row in rows:

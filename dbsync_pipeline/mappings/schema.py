@@ -10,7 +10,7 @@ that they read has changed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -129,7 +129,11 @@ _NAMES = """
 
 def read_schema(connection: psycopg.Connection, catalog: Catalog) -> SourceSchema:
     """Read every ordinary table that the catalog names and the source has."""
-    wanted = catalog.captured_tables
+    return read_tables(connection, catalog.captured_tables)
+
+
+def read_tables(connection: psycopg.Connection, wanted: Sequence[Table]) -> SourceSchema:
+    """Read those of some tables that the source has, and that are ordinary tables."""
     parameters = {"schemas": [table.schema_name for table in wanted], "names": [table.name for table in wanted]}
     columns = defaultdict[tuple[str, str], dict[str, SourceColumn]](dict)
     primary_keys: dict[tuple[str, str], tuple[str, ...]] = {}

@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.installed import INSTALLED, check_installed
 from dbsync_pipeline.mappings.relation import (
     IS_PAUSED,
     SEQUENCER_LOCK,
@@ -84,15 +85,15 @@ with fresh as materialized (
         wanted = greatest(known.wanted, excluded.wanted), reached = 0, attempts = 0, last_error = null,
         lease_worker = null, lease_until = null, pending_since = clock_timestamp(), next_attempt_at = '-infinity'
 )
-select count(*) from fresh
-"""
+select count(*), """
+    + INSTALLED
+    + " from fresh"
 )
 
 # A sequence that never gave out an id shows the first one as its last.
-_COMPLETE_UP_TO = """
-update dbsync.sequencer
+_COMPLETE_UP_TO: LiteralString = f"""update dbsync.sequencer
 set last_sequence_id = greatest(last_sequence_id, (select last_value from dbsync.sequence_id where is_called))
-"""
+returning {INSTALLED}"""  # noqa: S608 -- made of constants
 
 # No part of a pass's transactions: it says only that looking is worth while.
 _SHORTEST_PAUSE_SECONDS = 0.02
@@ -156,6 +157,7 @@ class Sequencer:
         self, connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, *, batch_size: int
     ) -> None:
         self._connection = connection
+        self._catalog = catalog
         self._tables = tuple(generate(catalog, table, columns, batch_size) for table in catalog.source_tables)
         self._mapping_ids = [mapping.mapping_id for mapping in catalog.mappings]
         self._probe = sql.SQL(
@@ -170,7 +172,11 @@ class Sequencer:
         return None if found is None else bool(found.tables or found.destinations)
 
     def run_pass(self) -> PassResult:
-        """Visit every table that has something waiting, once, and announce new destinations."""
+        """Visit every table that has something waiting, once, and announce new destinations.
+
+        Raises:
+            NotInstalledError: other mappings are installed by now.
+        """
         result = PassResult()
         found = self._look()
         if found is None:
@@ -203,13 +209,13 @@ class Sequencer:
                 if not self._try_lock():
                     result.locked_out = True
                     return
-                row = self._connection.execute(_ANNOUNCE, [self._mapping_ids]).fetchone()
+                for count, installed in self._connection.execute(_ANNOUNCE, [self._mapping_ids]):
+                    check_installed(installed, self._catalog)
+                    result.handled += count
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
             result.errors["dbsync.destination"] = DbsyncError(str(error)).what
-            return
-        result.handled += row[0] if row is not None else 0
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:
@@ -255,7 +261,9 @@ class Sequencer:
                 for (mapping_id, tenancy_id), sequence_id in tally.highest.items()
             ]
             self._connection.execute(_MAKE_PENDING, [Jsonb(changed)])
-        self._connection.execute(_COMPLETE_UP_TO)
+        for (installed,) in self._connection.execute(_COMPLETE_UP_TO):
+            # What is numbered without knowing a mapping would never become pending for it (I2).
+            check_installed(installed, self._catalog)
         return tally
 
     def run(

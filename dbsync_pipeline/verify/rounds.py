@@ -1,6 +1,7 @@
 """Goes round the copies of a deployment and compares each mapping in each of them.
 
-An external database that does not answer is one line of the result, and no reason not to look at the others.
+An external database that does not answer is one line of the result, and no reason not to look at the others; so is a
+mapping whose table is not what it was.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -76,12 +77,18 @@ def verify(
 
         def compare(mapping: SyncMapping, copy: Copy, whose: list[str] | None) -> Verified:
             parts = (connection, pipeline.catalog, pipeline.columns, mapping, copy)
-            return Verification(
+            verification = Verification(
                 *parts,
                 tenancies=whose,
                 repair=Repair(*parts) if repair else None,
                 patience_seconds=patience_seconds,
-            ).run()
+            )
+            try:
+                return verification.run()
+            except psycopg.ProgrammingError as error:
+                # The mapping's own SQL fails: a table or column of the source is gone, or has another type.
+                what = f"mapping {mapping.mapping_id}: {error.diag.message_primary}"
+                return Verified(copy.destination_id, mapping.mapping_id, error=what)
 
         if clickhouse_mappings:
             clickhouse = stack.enter_context(pipeline.clickhouse())

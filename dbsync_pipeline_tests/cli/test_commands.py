@@ -60,7 +60,11 @@ def test_a_failing_tenancy_is_named_and_the_others_are_delivered(
     users.write_text(users.read_text() + extra)
     mappings = {"DBSYNC_MAPPINGS": str(tmp_path / "mappings")}
     good, bad = sign_up(pipeline, ["1"]), sign_up(pipeline, ["2", "not a number"])
-    assert dbsync("init", **mappings).returncode == 0
+    follows = "mapping users: every tenancy is delivered again, over what is there."
+    assert follows in dbsync("init", "--dry-run", **mappings).stdout
+    installed = dbsync("init", **mappings)
+    assert installed.returncode == 0
+    assert follows in installed.stdout
     synced = dbsync("sync", **mappings)
     assert synced.returncode == 6
     assert "Delivered 1 rows." in synced.stdout
@@ -154,6 +158,15 @@ def test_mappings_are_listed_shown_and_refused_with_their_line(dbsync: Command, 
     assert refused.returncode == 2
     assert f"teams.yaml:{line}:" in refused.stderr.replace("\n", "")
     assert "displayName" in refused.stderr
+    (tmp_path / "new").mkdir()
+    shutil.copy(BUILTIN_DIRECTORY / "_tenancy.yaml", tmp_path / "new")
+    new = ("mapping", "new", "TeamMember", str(tmp_path / "new"), "--tenancy-column", "tenancyId")
+    drafted = dbsync(*new)
+    assert "team_member.yaml: " in drafted.stdout
+    assert "columns, key project_user_id, team_id." in drafted.stdout
+    assert dbsync("mapping", "validate", str(tmp_path / "new")).stdout == "1 mappings fit the source.\n"
+    again = dbsync(*new)
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
     unknown = run("mapping", "show", "nothing")
     assert unknown.returncode == 2
     assert "no mapping 'nothing'" in unknown.stderr

@@ -1,12 +1,15 @@
 """A deployment's life, from an empty Dagster to nothing left to do, sensor by sensor and run by run."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from dbsync_pipeline.defs import jobs, sensors
 from dbsync_pipeline.defs.specs import clickhouse_key
-from dbsync_pipeline_tests.defs.conftest import Deployment, failure, unholdable_recording
+from dbsync_pipeline_tests.defs.conftest import Deployment, failure, open_instance, unholdable_recording
 from dbsync_pipeline_tests.harness import Harness
 
 
@@ -43,6 +46,30 @@ def test_a_change_travels_from_sensor_to_materialization(pipeline: Harness, depl
     deleted = deployment.recorded("users", first)[-1]
     assert (deleted["sequence_from"], deleted["rows_upserted"], deleted["rows_deleted"]) == (checkpoint, 0, 1)
     assert len(deployment.recorded("users", second)) == 1
+
+
+def test_a_new_instance_goes_on_where_the_lost_one_stopped(
+    pipeline: Harness, deployment: Deployment, empty_instance: Path, tmp_path: Path
+) -> None:
+    """What is due, and how far copies are, Dagster never knew: nothing is delivered again, and nothing left out."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    deployment.tick("tenancy_sensor")
+    assert deployment.run("sequencer_job").success
+    assert deployment.run("sync_job").success
+    pipeline.app.user(tenancy)
+    shutil.copytree(empty_instance, tmp_path / "another")
+    with open_instance(tmp_path / "another") as instance:
+        another = replace(deployment, instance=instance, cursors={})
+        assert another.keys == []
+        another.tick("tenancy_sensor")
+        assert another.keys == [str(tenancy)]
+        assert len(another.tick("sequencer_sensor").run_requests or ()) == 1
+        assert another.run("sequencer_job").success
+        assert len(another.tick("sync_sensor").run_requests or ()) == 1
+        assert another.run("sync_job").success
+        assert [entry["rows_upserted"] for entry in another.recorded("users", tenancy)] == [1]
+    pipeline.assert_equal("users")
 
 
 def test_partitions_are_added_before_their_sensor_has_come_to_them(pipeline: Harness, deployment: Deployment) -> None:

@@ -18,9 +18,11 @@ from dbsync_pipeline.mappings import spec, types
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.status import DestinationStatus, MappingStatus
+from dbsync_pipeline.verify.differences import MEANINGS
 from dbsync_pipeline_tests.docs.pages import ROOT, code, page, section, table, tables, without_code
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+OF_POSTGRES = {'record "old" has no field', "does not exist", "column source."}
 MODELS: list[tuple[str, int, type[BaseModel]]] = [
     ("The tenancy file", 0, spec.TenancySpec),
     ("The tenancy file", 1, spec.TenancyColumn),
@@ -120,6 +122,19 @@ def test_every_type():
         assert (found.clickhouse, found.postgres) == (clickhouse, postgres)
 
 
+def test_every_kind_of_difference():
+    documented = {code(row["what"]): row["meaning"] for row in table("verify.md", "What it finds")}
+    assert documented == {kind.value: meaning for kind, meaning in MEANINGS.items()}
+
+
+def test_messages_are_those_that_the_code_says():
+    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dbsync_pipeline").rglob("*.py"))
+    for row in table("operating.md", "What is seen, and what to do"):
+        for message in re.findall(r"`([^`]*)`", row["what is seen"]):
+            for part in (part.strip(" :,") for part in message.split("…")):
+                assert part in said or part in OF_POSTGRES, part
+
+
 def test_every_field_of_the_status():
     mappings, failing = ([code(row["field"]) for row in rows] for rows in tables(section("operating.md", "Monitoring")))
     assert mappings == list(MappingStatus.__dataclass_fields__)
@@ -172,11 +187,24 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("invariant", [f"I{number}" for number in range(1, 8)])
-def test_every_invariant_has_an_attack(invariant):
-    row = next(row for row in table("how-it-works.md", "Invariants") if row[""] == invariant)
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_invariant_has_a_place_and_tests(number):
+    row = next(row for row in table("how-it-works.md", "Invariants") if row[""] == f"I{number}")
     assert "(../dbsync_pipeline/" in row["kept in"]
-    assert list(ROOT.glob(f"dbsync_pipeline_tests/invariants/test_{invariant.lower()}_*.py"))
+    tests = re.findall(r"\]\(\.\./(dbsync_pipeline_tests/[\w/]+\.py)\)", row["guarded by"])
+    attacks = [
+        str(path.relative_to(ROOT)) for path in ROOT.glob(f"dbsync_pipeline_tests/invariants/test_i{number}_*.py")
+    ]
+    assert tests[: len(attacks)] == attacks
+    assert tests
+    assert all((ROOT / path).exists() for path in tests)
+
+
+def test_every_failure_mode_names_what_shows_it_or_was_not_tried():
+    rows = [row for rows in tables(page("failure-modes.md")) for row in rows]
+    assert rows
+    for row in rows:
+        assert "(../dbsync_pipeline_tests/" in row["shown by"] or "not tried" in row["shown by"], row
 
 
 def test_every_decision_says_what_why_and_cost():

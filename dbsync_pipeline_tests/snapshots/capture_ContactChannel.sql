@@ -1,5 +1,6 @@
 create or replace function "dbsync"."fresh_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
+differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -13,12 +14,19 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ContactCh
 create or replace function "dbsync"."mark_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin if (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record) then new."sequenceId" := old."sequenceId";
+differs boolean;
+begin begin differs := (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
+exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+end;
+if differs then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
 elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
 end if;
-if (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record) then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+begin differs := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
+exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+end;
+if differs then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 end if;
 if "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
@@ -34,6 +42,7 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ContactCha
 create or replace function "dbsync"."insert_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE''
@@ -51,6 +60,7 @@ create or replace trigger "dbsync_insert" after insert on "public"."ContactChann
 create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
   where true and not exists (select
@@ -67,6 +77,7 @@ create or replace trigger "dbsync_update" after update on "public"."ContactChann
 create or replace function "dbsync"."delete_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
   where true;
@@ -82,6 +93,7 @@ create or replace trigger "dbsync_delete" after delete on "public"."ContactChann
 create or replace function "dbsync"."truncate_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")

@@ -1,5 +1,6 @@
 create or replace function "dbsync"."fresh_ProjectUserDirectPermission"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
+differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -12,7 +13,11 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ProjectUs
 
 create or replace function "dbsync"."mark_ProjectUserDirectPermission"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-begin if (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record) then new."sequenceId" := old."sequenceId";
+differs boolean;
+begin begin differs := (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+end;
+if differs then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
 elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
@@ -27,6 +32,7 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ProjectUse
 create or replace function "dbsync"."update_ProjectUserDirectPermission"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin if (row("old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
   from (select old.*) as source
   where true and not exists (select
@@ -43,6 +49,7 @@ create or replace trigger "dbsync_update" after update on "public"."ProjectUserD
 create or replace function "dbsync"."delete_ProjectUserDirectPermission"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
   from (select old.*) as source
   where true;
@@ -56,6 +63,7 @@ create or replace trigger "dbsync_delete" after delete on "public"."ProjectUserD
 create or replace function "dbsync"."truncate_ProjectUserDirectPermission"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
