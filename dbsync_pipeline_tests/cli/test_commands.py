@@ -22,7 +22,11 @@ from dbsync_pipeline_tests.harness import Harness
 
 def test_init_sync_status_and_query_tell_one_story(pipeline: Harness, dbsync: Command) -> None:
     ours, theirs = sign_up(pipeline, ["Ada", "[bold]Grace"]), sign_up(pipeline, ["Someone else"])
-    assert dbsync("init").returncode == 0
+    installed = dbsync("init")
+    assert installed.returncode == 0
+    # The source was installed with another ClickHouse, as this one has to think.
+    assert "mapping users: its table in ClickHouse is made anew, and empty" in installed.stdout
+    assert "made anew" not in dbsync("init").stdout
     waiting = {entry["mapping_id"]: entry for entry in json.loads(dbsync("status", "--json").stdout)["mappings"]}
     # Three rows, and two tenancies that may have rows from before they came.
     assert waiting["users"]["waiting_for_sequencer"] == 5
