@@ -13,7 +13,7 @@ import psycopg
 
 from dbsync_pipeline import source
 from dbsync_pipeline.destinations.base import Destination
-from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.destinations.clickhouse.client import ANSWER_SECONDS, ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
 from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database
@@ -80,10 +80,11 @@ class Pipeline:
             with source.session(url, application_name="dbsync sync", setting="DBSYNC_REPLICA_URL") as connection:
                 yield connection
 
-    def clickhouse(self, *, default_database: str | None = None) -> ClickHouse:
+    def clickhouse(self, *, default_database: str | None = None, answer_seconds: int = ANSWER_SECONDS) -> ClickHouse:
         """Open a connection to ClickHouse."""
         settings = REPLICATED_SETTINGS if self.settings.clickhouse_cluster else None
-        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database, settings=settings)
+        url = self.settings.clickhouse_url.get_secret_value()
+        return ClickHouse(url, database=default_database, settings=settings, answer_seconds=answer_seconds)
 
     @contextmanager
     def sequencer(self) -> Generator[Sequencer]:

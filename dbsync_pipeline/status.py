@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from dbsync_pipeline.controls import Part, numbering_paused, read_pauses
+from dbsync_pipeline.controls import Part, read_pauses
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
@@ -37,7 +37,8 @@ class MappingStatus:
         waiting_for_delivery: numbered rows and tombstones that a destination does not have yet, summed up over the
             destinations; counting stops at 100,000 of each a tenancy.
         pending: tenancies with something to deliver; of external databases, how many of these.
-        lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none.
+        lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none. What is paused
+            on purpose is not late.
         failing: those pending ones whose last attempt failed.
         last_error: one of their errors.
         paused: those that wait although something is to be delivered.
@@ -86,12 +87,14 @@ class Status:
     Attributes:
         mappings: a line for each mapping and kind of destination that receives it.
         failing: external databases that fail, those that have waited longest first, `MOST_FAILING_LISTED` at most.
+        sequence_id: the last one given out, up to which the order is complete.
         numbering_paused: whether the sequencer is.
         pauses: what else is, the whole pipeline's also where one tenancy was asked for.
     """
 
     mappings: list[MappingStatus]
     failing: list[DestinationStatus]
+    sequence_id: int
     numbering_paused: bool
     pauses: list[Part]
 
@@ -108,6 +111,7 @@ def read_status(
     delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(catalog, columns, tenancy))}
     waiting = dict(connection.execute(_unnumbered(catalog, columns, tenancy)).fetchall())
     destinations = _destinations(connection, catalog, tenancy)
+    sequence_id, paused = _sequencer(connection)
     kinds: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
     return Status(
         [
@@ -123,7 +127,8 @@ def read_status(
             if destinations[mapping.mapping_id, kind]
         ],
         _destination_status(connection, catalog, columns, tenancy, failing_only=True),
-        numbering_paused(connection),
+        sequence_id,
+        paused,
         read_pauses(connection),
     )
 
@@ -149,6 +154,11 @@ def waiting_for_sequencer(status: Status) -> int:
 def waiting_for_delivery(mappings: Iterable[MappingStatus]) -> int:
     """Return how many rows wait to be delivered, each as often as there are destinations for it."""
     return sum(entry.waiting_for_delivery for entry in mappings)
+
+
+def _sequencer(connection: psycopg.Connection) -> tuple[int, bool]:
+    row = connection.execute("select last_sequence_id, paused from dbsync.sequencer").fetchone()
+    return (0, False) if row is None else (row[0], row[1])
 
 
 def _of_tenancy(owner: sql.Composable, tenancy: str | None) -> sql.Composable:
@@ -210,7 +220,10 @@ def _delivery(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sq
 _PENDING = sql.SQL(
     "dbsync.pending p join dbsync.destination d using (destination_id) where d.enabled and p.wanted > p.reached"
 )
-_LAG = sql.SQL("extract(epoch from max(clock_timestamp() - p.pending_since))::double precision")
+_LAG = sql.SQL(
+    "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused)), 0)"
+    "::double precision"
+)
 
 
 def _destination_status(

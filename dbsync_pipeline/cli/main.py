@@ -14,6 +14,7 @@ from dbsync_pipeline.cli.destination import destination_commands
 from dbsync_pipeline.cli.dev import dev
 from dbsync_pipeline.cli.initialise import initialise
 from dbsync_pipeline.cli.mapping import mapping_commands
+from dbsync_pipeline.cli.metrics import metrics
 from dbsync_pipeline.cli.output import errors
 from dbsync_pipeline.cli.query import query
 from dbsync_pipeline.cli.status import status
@@ -39,6 +40,7 @@ app.command("dev")(dev)
 app.command("init")(initialise)
 app.command("sync")(sync)
 app.command("status")(status)
+app.command("metrics")(metrics)
 app.command("verify")(verify)
 app.command("wait")(wait)
 app.command("pause")(pause)

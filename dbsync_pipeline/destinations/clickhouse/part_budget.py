@@ -23,6 +23,16 @@ _LONGEST_WAIT_SECONDS = 20.0
 _LIMITS = ("parts_to_delay_insert", "parts_to_throw_insert")
 
 
+def active_parts(clickhouse: ClickHouse, database: str) -> dict[str, int]:
+    """Return how many active parts each table of a database has."""
+    return dict(
+        clickhouse.query(
+            "select table, count() from system.parts where active and database = {database:String} group by table",
+            {"database": database},
+        )
+    )
+
+
 class PartBudget:
     """One worker's allowance for the tables of one database."""
 
