@@ -42,6 +42,10 @@ class MappingStatus:
         failing: those pending ones whose last attempt failed.
         last_error: one of their errors.
         paused: those that wait although something is to be delivered.
+        claimed: those that a worker has taken.
+        oldest_tenancy: whose changes have waited longest; None when none do.
+        attempts: how often the worst of those that fail has been tried in vain.
+        next_attempt_at: when the first of them is tried again; None when that is now, or none fails.
     """
 
     mapping_id: str
@@ -54,6 +58,10 @@ class MappingStatus:
     failing: int
     last_error: str | None
     paused: int
+    claimed: int
+    oldest_tenancy: str | None
+    attempts: int
+    next_attempt_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ def read_status(
                 kind,
                 destinations[mapping.mapping_id, kind],
                 waiting[mapping.mapping_id],
-                *delivery.get((mapping.mapping_id, kind), (0, 0, 0.0, 0, None, 0)),
+                *delivery.get((mapping.mapping_id, kind), _NOTHING_PENDING),
             )
             for mapping in catalog.mappings
             for kind in kinds
@@ -207,16 +215,20 @@ def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> 
 def _delivery(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sql.Composed:
     return sql.SQL(
         "select p.mapping_id, d.kind, sum({rows})::bigint, count(*), {lag}, "
-        "count(p.last_error), max(p.last_error), count(*) filter (where p.paused) "
+        "count(p.last_error), max(p.last_error), count(*) filter (where p.paused), "
+        "count(*) filter (where p.lease_until > clock_timestamp()), "
+        "(array_agg(p.tenancy_id::text order by p.pending_since) filter (where not p.paused))[1], {attempts} "
         "from {pending} and {tenancy} group by p.mapping_id, d.kind"
     ).format(
         rows=_undelivered_rows(catalog, columns),
         lag=_LAG,
+        attempts=_ATTEMPTS,
         pending=_PENDING,
         tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
     )
 
 
+_NOTHING_PENDING = (0, 0, 0.0, 0, None, 0, 0, None, 0, None)
 _PENDING = sql.SQL(
     "dbsync.pending p join dbsync.destination d using (destination_id) where d.enabled and p.wanted > p.reached"
 )
@@ -224,6 +236,11 @@ _LAG = sql.SQL(
     "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused)), 0)"
     "::double precision"
 )
+_FAILS = sql.SQL("p.last_error is not null")
+_ATTEMPTS = sql.SQL(
+    "coalesce(max(p.attempts) filter (where {fails}), 0) as attempts, "
+    "nullif(min(p.next_attempt_at) filter (where {fails}), '-infinity') as next_attempt_at"
+).format(fails=_FAILS)
 
 
 def _destination_status(
@@ -240,15 +257,14 @@ def _destination_status(
         "select p.destination_id, sum({rows})::bigint as waiting_for_delivery, count(*) as pending, "
         "{lag} as lag_seconds, "
         "coalesce(array_agg(p.mapping_id order by p.mapping_id) filter (where {fails}), '{{}}') as failing, "
-        "coalesce(max(p.attempts) filter (where {fails}), 0) as attempts, "
-        "nullif(min(p.next_attempt_at) filter (where {fails}), '-infinity') as next_attempt_at, "
-        "(array_agg(p.last_error order by p.attempts desc) filter (where {fails}))[1] as last_error "
+        "{attempts}, (array_agg(p.last_error order by p.attempts desc) filter (where {fails}))[1] as last_error "
         "from {pending} and d.kind = 'postgres' and {chosen} "
         "group by p.destination_id order by min(p.pending_since)"
     ).format(
         rows=_undelivered_rows(catalog, columns),
         lag=_LAG,
-        fails=sql.SQL("p.last_error is not null"),
+        fails=_FAILS,
+        attempts=_ATTEMPTS,
         pending=_PENDING,
         chosen=chosen,
     )

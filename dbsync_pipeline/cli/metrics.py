@@ -27,8 +27,6 @@ def metrics(
         try:
             server, thread = start_http_server(port, host, registry)
         except OSError as error:
-            raise DbsyncError(
-                f"{host}:{port} cannot be listened at: {error.strerror}", "Choose another --port."
-            ) from None
+            raise DbsyncError(f"cannot listen at {host}:{port}: {error.strerror}", "Choose another --port.") from None
         console.print(f"Metrics are at http://{host}:{server.server_port}/metrics; Ctrl-C ends it.")
         thread.join()
