@@ -95,6 +95,9 @@ class Settings(_MappingSettings):
     report_seconds: Annotated[
         float, Field(gt=0, description="A partition's materialization is reported at most this often within a run.")
     ] = 10.0
+    late_seconds: Annotated[
+        float, Field(gt=0, description="How old a change may get before its copy counts as late, in checks and alerts.")
+    ] = 300.0
     sync_workers: Annotated[
         int, Field(ge=1, description="Runs of `sync_job` that are kept up while something is due.")
     ] = 1
