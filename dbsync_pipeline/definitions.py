@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from dbsync_pipeline.defs.alerts import build_alert_sensors
 from dbsync_pipeline.defs.assets import build_assets
 from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
 from dbsync_pipeline.defs.controls import build_control_jobs
@@ -37,7 +38,10 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
             asset_checks=[checks, build_freshness_checks(pipeline.catalog)],
             jobs=[*build_jobs(settings), *build_control_jobs()],
             schedules=[build_verify_schedule(checks)],
-            sensors=[tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor, status_sensor],
+            sensors=[
+                *(tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor, status_sensor),
+                *build_alert_sensors(settings),
+            ],
             resources={
                 "databases": Databases(
                     source_url=dg.EnvVar("DBSYNC_SOURCE_URL"), clickhouse_url=dg.EnvVar("DBSYNC_CLICKHOUSE_URL")

@@ -4,10 +4,12 @@ Nothing else in the project reads the environment. Connection strings are secret
 settings object never prints a password (invariant I10).
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dbsync_pipeline.errors import SettingsError
@@ -98,6 +100,10 @@ class Settings(_MappingSettings):
     late_seconds: Annotated[
         float, Field(gt=0, description="How old a change may get before its copy counts as late, in checks and alerts.")
     ] = 300.0
+    alert_webhook_url: Annotated[
+        SecretStr | None,
+        Field(description='Where the alert sensors of Dagster post {"text": …}, as Slack takes it; none: no sensors.'),
+    ] = None
     sync_workers: Annotated[
         int, Field(ge=1, description="Runs of `sync_job` that are kept up while something is due.")
     ] = 1
@@ -115,6 +121,17 @@ class Settings(_MappingSettings):
             description="Cluster of one shard whose replicas all hold the copy; empty: a single server, or a cloud's.",
         ),
     ] = ""
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _not_in_clear(cls, webhook: SecretStr | None) -> SecretStr | None:
+        if webhook is not None:
+            parts = urlsplit(webhook.get_secret_value())
+            if not (
+                parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname)))
+            ):
+                raise ValueError("is not an https URL; http is for this machine only")
+        return webhook
 
 
 def load_settings(**given: str) -> Settings:
@@ -139,6 +156,13 @@ def load_settings(**given: str) -> Settings:
 def load_mapping_directories() -> str:
     """Read DBSYNC_MAPPINGS alone, for what needs no database."""
     return _MappingSettings().mappings
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
