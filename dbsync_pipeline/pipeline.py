@@ -32,6 +32,7 @@ from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
+from dbsync_pipeline.tracing import send_spans
 
 _LINGER_SECONDS = 5.0
 """Sessions on an external database are kept for so long after it was written, in case that more comes."""
@@ -93,9 +94,14 @@ class Pipeline:
         Raises:
             NotInstalledError: the source lacks the sync objects, or has those of other mappings.
         """
+        self._trace()
         with self.source("sequencer") as connection:
             require_installed(connection, self.catalog)
             yield Sequencer(connection, self.catalog, self.columns, batch_size=self.settings.sequencer_batch_size)
+
+    def _trace(self) -> None:
+        if self.settings.traces:
+            send_spans()
 
     @contextmanager
     def clickhouse_worker(self, selection: Selection | None = None) -> Generator[SyncCycle]:
@@ -137,6 +143,7 @@ class Pipeline:
         self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
     ) -> Generator[SyncCycle]:
         """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
+        self._trace()
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
         with self._reading() as reading, self.source("sync queue") as queueing:

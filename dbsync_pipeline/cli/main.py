@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from dbsync_pipeline.cli import logs
 from dbsync_pipeline.cli.controls import pause, resume, resync, retry
 from dbsync_pipeline.cli.demo import demo
 from dbsync_pipeline.cli.destination import destination_commands
@@ -22,6 +23,9 @@ from dbsync_pipeline.cli.sync import sync
 from dbsync_pipeline.cli.verify import verify
 from dbsync_pipeline.cli.wait import wait
 from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.settings import LogFormat, load_log_format
+
+logger = logging.getLogger("dbsync")
 
 app = typer.Typer(
     name="dbsync",
@@ -54,16 +58,25 @@ app.add_typer(mapping_commands, name="mapping")
 
 def main() -> None:
     """Run the command line and exit."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log_format: LogFormat = "text"
     try:
+        log_format = load_log_format()
+        logs.set_up(log_format)
         app()
     except DbsyncError as error:
-        errors.print(f"[bold red]error:[/] {_escaped(error.what)}", highlight=False)
-        if error.mend:
-            errors.print(f"[bold]what to do:[/] {_escaped(error.mend)}", highlight=False)
+        if log_format == "json":
+            logger.error(error.what, extra={"mend": error.mend, "exit_code": error.exit_code})  # noqa: TRY400 -- foreseen
+        else:
+            _print(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _print(error: DbsyncError) -> None:
+    errors.print(f"[bold red]error:[/] {_escaped(error.what)}", highlight=False)
+    if error.mend:
+        errors.print(f"[bold]what to do:[/] {_escaped(error.mend)}", highlight=False)
 
 
 def _escaped(text: str) -> str:

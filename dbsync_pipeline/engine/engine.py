@@ -6,6 +6,7 @@ a batch fails because of a row, it is cut in halves until the failing tenancy st
 delivered in the same cycle (I8).
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -31,9 +32,12 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.tracing import span
 
 _LARGE_ROWS = 10_000
 """A chunk from here on is worth a plan of its own: 200,000 users in three slices were read 2.3 times faster so."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,19 @@ class Engine:
             UnreachableError: the destination or the source does not answer; nothing was marked as delivered.
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
+        with span("sync", destination=self._destination.destination_id, pairs=len(epochs)) as turn:
+            deliveries, complete_up_to = self._sync(epochs)
+            said = {
+                "destination": self._destination.destination_id,
+                "pairs": len(deliveries),
+                "rows": sum(delivery.upserted + delivery.deleted for delivery in deliveries),
+                "failed": sum(delivery.error is not None for delivery in deliveries),
+            }
+            turn.set_attributes({f"dbsync.{name}": said[name] for name in ("rows", "failed")})
+        logger.info("delivered", extra=said)
+        return deliveries, complete_up_to
+
+    def _sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
         if self._replica is not None:
             self._replica.catch_up()
         with take_snapshot(self._connection) as snapshot:
@@ -186,7 +203,8 @@ class Engine:
                         deliveries.append(delivery)
                         if delivery.error is None:
                             delivered.append(chunk.slice)
-            self._destination.record(delivered)
+            with span("checkpoint", pairs=len(delivered)):
+                self._destination.record(delivered)
         return deliveries, snapshot.complete_up_to
 
     def _by_mapping(

@@ -32,6 +32,7 @@ from dbsync_pipeline.mappings.relation import (
 )
 from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
+from dbsync_pipeline.tracing import span
 
 _BEGIN = sql.SQL("select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true)").format(
     key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING)
@@ -216,17 +217,19 @@ class Sequencer:
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:
-            with self._connection.transaction():
+            with span("number", table=str(table.table)) as numbering, self._connection.transaction():
                 if not self._try_lock():
                     result.locked_out = True
                     return
                 tally = self._number(table)
+                numbering.set_attribute("dbsync.rows", tally.rows.total())
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
             # One table's trouble must not keep the others from being numbered.
             result.errors[str(table.table)] = DbsyncError(str(error)).what
             return
+        logger.info("numbered", extra={"table": str(table.table), "rows": tally.rows.total()})
         result.handled += tally.handled
         result.filled |= tally.handled >= table.smallest_batch
         for key, rows in tally.rows.items():
