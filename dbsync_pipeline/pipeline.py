@@ -5,7 +5,7 @@ The command line and the Dagster layer open their workers here, so that both run
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Event
 
@@ -26,9 +26,10 @@ from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.engine.replica import Replica
+from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
 from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
@@ -46,6 +47,8 @@ class Pipeline:
     """A deployment: its settings and, from them, everything that takes part."""
 
     settings: Settings
+    # By destination; that of the process itself has no name.
+    _buckets: dict[str, Throttle] = field(init=False, repr=False, compare=False, default_factory=dict[str, Throttle])
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -152,15 +155,38 @@ class Pipeline:
             replica = (
                 Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
             )
+            throttles = self._throttles(destination.destination_id)
             engine = Engine(
-                reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows, replica=replica
+                reading,
+                self.catalog,
+                self.columns,
+                destination,
+                chunk_rows=settings.chunk_rows,
+                replica=replica,
+                throttles=throttles,
             )
             with PendingQueue(
                 queueing, destination.destination_id, lease_seconds=settings.lease_seconds, retry=retry
             ) as queue:
                 yield SyncCycle(
-                    queue, engine, destination, batch_size=settings.sync_batch_tenancies, selection=selection
+                    queue,
+                    engine,
+                    destination,
+                    batch_size=settings.sync_batch_tenancies,
+                    selection=selection,
+                    throttles=throttles,
                 )
+
+    def _throttles(self, destination_id: str) -> list[Throttle]:
+        """Return what bounds deliveries to a destination: this process's buckets, shared by its threads."""
+        settings = self.settings
+        rates: dict[str, float] = {}
+        if settings.worker_rows_per_second is not None:
+            rates[""] = settings.worker_rows_per_second
+        if settings.destination_rows_per_second is not None:
+            workers = settings.sync_workers if destination_id == CLICKHOUSE else settings.external_sync_workers
+            rates[destination_id] = settings.destination_rows_per_second / workers
+        return [self._buckets.setdefault(whose, Throttle(rate)) for whose, rate in rates.items()]
 
     @property
     def external_tables(self) -> ExternalTables:

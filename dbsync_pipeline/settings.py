@@ -63,6 +63,14 @@ class Settings(_SettingsOfEveryCommand):
     chunk_rows: Annotated[
         int, Field(ge=1, description="Rows of one (tenancy, mapping) delivered between two checkpoints, at most.")
     ] = 250_000
+    worker_rows_per_second: Annotated[
+        int | None,
+        Field(ge=1, description="Rows that one worker's process delivers in a second, at most; none: no bound."),
+    ] = None
+    destination_rows_per_second: Annotated[
+        int | None,
+        Field(ge=1, description="Rows that one destination gets in a second, at most; its workers have equal shares."),
+    ] = None
     lease_seconds: Annotated[
         float, Field(gt=0, description="How long a claim keeps others away when its worker stops answering.")
     ] = 60.0
