@@ -119,7 +119,7 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
     table = Table(box=SIMPLE)
     table.add_column("mapping", no_wrap=True)
     table.add_column("copy", no_wrap=True)
-    for name in ("places", "to number", "to deliver", "pending", "claimed", "lag", "failing", "paused"):
+    for name in ("places", "to number", "to deliver", "pending", "lag", "failing", "paused"):
         table.add_column(name, justify="right")
     for entry in found:
         table.add_row(
@@ -129,7 +129,6 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
             f"{entry.waiting_for_sequencer:,}",
             f"{entry.waiting_for_delivery:,}",
             f"{entry.pending:,}",
-            f"{entry.claimed:,}",
             f"{entry.lag_seconds:.1f} s",
             f"{entry.failing:,}",
             f"{entry.paused:,}",

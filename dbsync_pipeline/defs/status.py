@@ -76,12 +76,14 @@ def status_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> 
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
         if after.numbers != before.numbers:
             events.append(dg.AssetMaterialization(STATUS, metadata=_metadata(found)))
+        # Dagster forgets a verdict with the next materialization of any partition; what is late is to stay visible.
         events += [
             verdict
             for key, verdict in verdicts.items()
-            if before.late.get(key.to_user_string()) != after.late[key.to_user_string()]
+            if not verdict.passed or before.late.get(key.to_user_string()) is not False
         ]
-        return dg.SensorResult(asset_events=events, cursor=after.model_dump_json())
+        said = f"Recorded {len(events)} events." if events else "Nothing has changed."
+        return dg.SensorResult(asset_events=events, skip_reason=said, cursor=after.model_dump_json())
 
     return on_source(databases, tick)
 
