@@ -5,12 +5,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from dbsync_pipeline.defs.alerts import build_alert_sensors
 from dbsync_pipeline.defs.assets import build_assets
 from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
 from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.sensors import external_sync_sensor, sequencer_sensor, sync_sensor, tenancy_sensor
+from dbsync_pipeline.defs.status import build_freshness_checks, status, status_sensor
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
 
@@ -27,15 +29,19 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """
     settings = load_settings(source_url="", clickhouse_url="")
     pipeline = Pipeline(settings)
+    checks = build_checks(pipeline.catalog)
     with warnings.catch_warnings():
         # Backfill policies and code references are marked beta; the minor version of Dagster is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=build_assets(pipeline),
-            asset_checks=[build_checks(pipeline.catalog)],
+            assets=[*build_assets(pipeline), status],
+            asset_checks=[checks, build_freshness_checks(pipeline.catalog)],
             jobs=[*build_jobs(settings), *build_control_jobs()],
-            schedules=[build_verify_schedule()],
-            sensors=[tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor],
+            schedules=[build_verify_schedule(checks)],
+            sensors=[
+                *(tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor, status_sensor),
+                *build_alert_sensors(settings),
+            ],
             resources={
                 "databases": Databases(
                     source_url=dg.EnvVar("DBSYNC_SOURCE_URL"), clickhouse_url=dg.EnvVar("DBSYNC_CLICKHOUSE_URL")

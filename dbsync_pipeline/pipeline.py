@@ -5,7 +5,7 @@ The command line and the Dagster layer open their workers here, so that both run
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Event
 
@@ -13,7 +13,7 @@ import psycopg
 
 from dbsync_pipeline import source
 from dbsync_pipeline.destinations.base import Destination
-from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.destinations.clickhouse.client import ANSWER_SECONDS, ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
 from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database
@@ -26,12 +26,14 @@ from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.engine.replica import Replica
+from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
 from dbsync_pipeline.pending.queue import DueDestination, PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
+from dbsync_pipeline.tracing import send_spans
 
 _LINGER_SECONDS = 5.0
 """Sessions on an external database are kept for so long after it was written, in case that more comes."""
@@ -45,6 +47,8 @@ class Pipeline:
     """A deployment: its settings and, from them, everything that takes part."""
 
     settings: Settings
+    # By destination; that of the process itself has no name.
+    _buckets: dict[str, Throttle] = field(init=False, repr=False, compare=False, default_factory=dict[str, Throttle])
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -80,10 +84,11 @@ class Pipeline:
             with source.session(url, application_name="dbsync sync", setting="DBSYNC_REPLICA_URL") as connection:
                 yield connection
 
-    def clickhouse(self, *, default_database: str | None = None) -> ClickHouse:
+    def clickhouse(self, *, default_database: str | None = None, answer_seconds: int = ANSWER_SECONDS) -> ClickHouse:
         """Open a connection to ClickHouse."""
         settings = REPLICATED_SETTINGS if self.settings.clickhouse_cluster else None
-        return ClickHouse(self.settings.clickhouse_url.get_secret_value(), database=default_database, settings=settings)
+        url = self.settings.clickhouse_url.get_secret_value()
+        return ClickHouse(url, database=default_database, settings=settings, answer_seconds=answer_seconds)
 
     @contextmanager
     def sequencer(self) -> Generator[Sequencer]:
@@ -92,9 +97,14 @@ class Pipeline:
         Raises:
             NotInstalledError: the source lacks the sync objects, or has those of other mappings.
         """
+        self._trace()
         with self.source("sequencer") as connection:
             require_installed(connection, self.catalog)
             yield Sequencer(connection, self.catalog, self.columns, batch_size=self.settings.sequencer_batch_size)
+
+    def _trace(self) -> None:
+        if self.settings.traces:
+            send_spans()
 
     @contextmanager
     def clickhouse_worker(self, selection: Selection | None = None) -> Generator[SyncCycle]:
@@ -136,6 +146,7 @@ class Pipeline:
         self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
     ) -> Generator[SyncCycle]:
         """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
+        self._trace()
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
         with self._reading() as reading, self.source("sync queue") as queueing:
@@ -144,15 +155,38 @@ class Pipeline:
             replica = (
                 Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
             )
+            throttles = self._throttles(destination.destination_id)
             engine = Engine(
-                reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows, replica=replica
+                reading,
+                self.catalog,
+                self.columns,
+                destination,
+                chunk_rows=settings.chunk_rows,
+                replica=replica,
+                throttles=throttles,
             )
             with PendingQueue(
                 queueing, destination.destination_id, lease_seconds=settings.lease_seconds, retry=retry
             ) as queue:
                 yield SyncCycle(
-                    queue, engine, destination, batch_size=settings.sync_batch_tenancies, selection=selection
+                    queue,
+                    engine,
+                    destination,
+                    batch_size=settings.sync_batch_tenancies,
+                    selection=selection,
+                    throttles=throttles,
                 )
+
+    def _throttles(self, destination_id: str) -> list[Throttle]:
+        """Return what bounds deliveries to a destination: this process's buckets, shared by its threads."""
+        settings = self.settings
+        rates: dict[str, float] = {}
+        if settings.worker_rows_per_second is not None:
+            rates[""] = settings.worker_rows_per_second
+        if settings.destination_rows_per_second is not None:
+            workers = settings.sync_workers if destination_id == CLICKHOUSE else settings.external_sync_workers
+            rates[destination_id] = settings.destination_rows_per_second / workers
+        return [self._buckets.setdefault(whose, Throttle(rate)) for whose, rate in rates.items()]
 
     @property
     def external_tables(self) -> ExternalTables:

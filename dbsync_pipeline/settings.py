@@ -4,27 +4,37 @@ Nothing else in the project reads the environment. Connection strings are secret
 settings object never prints a password (invariant I10).
 """
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dbsync_pipeline.errors import SettingsError
 
 BUILTIN_MAPPINGS = "builtin"
 
+LogFormat = Literal["text", "json"]
 
-class _MappingSettings(BaseSettings):
+
+class _SettingsOfEveryCommand(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DBSYNC_", extra="ignore", frozen=True)
 
     mappings: Annotated[
         str,
         Field(description="Comma-separated directories of mapping files; `builtin` is the twelve that come along."),
     ] = BUILTIN_MAPPINGS
+    log_format: Annotated[
+        LogFormat,
+        Field(
+            description="`text`: `dbsync` logs warnings to standard error; `json`: all that it does, an object a line."
+        ),
+    ] = "text"
 
 
-class Settings(_MappingSettings):
+class Settings(_SettingsOfEveryCommand):
     """What a deployment decides; the defaults are right for most."""
 
     source_url: Annotated[SecretStr, Field(description="The application's Postgres, as a URL or libpq string.")]
@@ -53,6 +63,14 @@ class Settings(_MappingSettings):
     chunk_rows: Annotated[
         int, Field(ge=1, description="Rows of one (tenancy, mapping) delivered between two checkpoints, at most.")
     ] = 250_000
+    worker_rows_per_second: Annotated[
+        int | None,
+        Field(ge=1, description="Rows that one worker's process delivers in a second, at most; none: no bound."),
+    ] = None
+    destination_rows_per_second: Annotated[
+        int | None,
+        Field(ge=1, description="Rows that one destination gets in a second, at most; its workers have equal shares."),
+    ] = None
     lease_seconds: Annotated[
         float, Field(gt=0, description="How long a claim keeps others away when its worker stops answering.")
     ] = 60.0
@@ -95,6 +113,17 @@ class Settings(_MappingSettings):
     report_seconds: Annotated[
         float, Field(gt=0, description="A partition's materialization is reported at most this often within a run.")
     ] = 10.0
+    late_seconds: Annotated[
+        float, Field(gt=0, description="How old a change may get before its copy counts as late, in checks and alerts.")
+    ] = 300.0
+    traces: Annotated[
+        bool,
+        Field(description="Send OpenTelemetry spans, as the standard OTEL_* variables say; needs the extra `tracing`."),
+    ] = False
+    alert_webhook_url: Annotated[
+        SecretStr | None,
+        Field(description='Where the alert sensors of Dagster post {"text": …}, as Slack takes it; none: no sensors.'),
+    ] = None
     sync_workers: Annotated[
         int, Field(ge=1, description="Runs of `sync_job` that are kept up while something is due.")
     ] = 1
@@ -113,6 +142,17 @@ class Settings(_MappingSettings):
         ),
     ] = ""
 
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _not_in_clear(cls, webhook: SecretStr | None) -> SecretStr | None:
+        if webhook is not None:
+            parts = urlsplit(webhook.get_secret_value())
+            if not (
+                parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname)))
+            ):
+                raise ValueError("is not an https URL; http is for this machine only")
+        return webhook
+
 
 def load_settings(**given: str) -> Settings:
     """Read the settings from the environment; what is given by name counts before it.
@@ -123,19 +163,41 @@ def load_settings(**given: str) -> Settings:
     try:
         return Settings(**given)  # pyright: ignore[reportArgumentType, reportCallIssue] -- pydantic validates both
     except ValidationError as error:
-        problems = "; ".join(
-            f"{_variable(problem['loc'])} {'is not set' if problem['type'] == 'missing' else problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise SettingsError(
-            problems,
-            "Set it in the environment, or run `dbsync dev` or `dbsync demo`, which bring databases of their own.",
-        ) from None
+        raise _refused(error) from None
+
+
+def load_log_format() -> LogFormat:
+    """Read DBSYNC_LOG_FORMAT alone, before anything else.
+
+    Raises:
+        SettingsError: it is neither of the two.
+    """
+    try:
+        return _SettingsOfEveryCommand().log_format
+    except ValidationError as error:
+        raise _refused(error) from None
 
 
 def load_mapping_directories() -> str:
     """Read DBSYNC_MAPPINGS alone, for what needs no database."""
-    return _MappingSettings().mappings
+    return _SettingsOfEveryCommand().mappings
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refused(error: ValidationError) -> SettingsError:
+    problems = "; ".join(
+        f"{_variable(problem['loc'])} {'is not set' if problem['type'] == 'missing' else problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False)
+    )
+    return SettingsError(
+        problems, "Set it in the environment, or run `dbsync dev` or `dbsync demo`, which bring databases of their own."
+    )
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from dbsync_pipeline.controls import Part, numbering_paused, read_pauses
+from dbsync_pipeline.controls import Part, read_pauses
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import feeds_of
@@ -38,10 +38,15 @@ class MappingStatus:
         waiting_for_delivery: numbered rows and tombstones that a destination does not have yet, summed up over the
             destinations; counting stops at 100,000 of each a tenancy.
         pending: tenancies with something to deliver; of external databases, how many of these.
-        lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none.
+        lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none. What is paused
+            on purpose is not late.
         failing: those pending ones whose last attempt failed.
         last_error: one of their errors, or why what waits cannot be counted.
         paused: those that wait although something is to be delivered.
+        claimed: those that a worker has taken.
+        oldest_tenancy: whose changes have waited longest; None when none do.
+        attempts: how often the worst of those that fail has been tried in vain.
+        next_attempt_at: when the first of them is tried again; None when that is now, or none fails.
     """
 
     mapping_id: str
@@ -54,6 +59,10 @@ class MappingStatus:
     failing: int
     last_error: str | None
     paused: int
+    claimed: int
+    oldest_tenancy: str | None
+    attempts: int
+    next_attempt_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -87,12 +96,14 @@ class Status:
     Attributes:
         mappings: a line for each mapping and kind of destination that receives it.
         failing: external databases that fail, those that have waited longest first, `MOST_FAILING_LISTED` at most.
+        sequence_id: the last one given out, up to which the order is complete.
         numbering_paused: whether the sequencer is.
         pauses: what else is, the whole pipeline's also where one tenancy was asked for.
     """
 
     mappings: list[MappingStatus]
     failing: list[DestinationStatus]
+    sequence_id: int
     numbering_paused: bool
     pauses: list[Part]
 
@@ -110,6 +121,7 @@ def read_status(
     delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(countable, columns, tenancy))}
     waiting = dict(connection.execute(_unnumbered(countable, columns, tenancy)).fetchall())
     destinations = _destinations(connection, catalog, tenancy)
+    sequence_id, paused = _sequencer(connection)
     kinds: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
     found = (
         MappingStatus(
@@ -117,7 +129,7 @@ def read_status(
             kind,
             destinations[mapping.mapping_id, kind],
             waiting.get(mapping.mapping_id, 0),
-            *delivery.get((mapping.mapping_id, kind), (0, 0, 0.0, 0, None, 0)),
+            *delivery.get((mapping.mapping_id, kind), _NOTHING_PENDING),
         )
         for mapping in catalog.mappings
         for kind in kinds
@@ -126,7 +138,8 @@ def read_status(
     return Status(
         [replace(entry, last_error=broken.get(entry.mapping_id, entry.last_error)) for entry in found],
         _destination_status(connection, countable, columns, tenancy, failing_only=True),
-        numbering_paused(connection),
+        sequence_id,
+        paused,
         read_pauses(connection),
     )
 
@@ -179,6 +192,11 @@ def waiting_for_delivery(mappings: Iterable[MappingStatus]) -> int:
     return sum(entry.waiting_for_delivery for entry in mappings)
 
 
+def _sequencer(connection: psycopg.Connection) -> tuple[int, bool]:
+    row = connection.execute("select last_sequence_id, paused from dbsync.sequencer").fetchone()
+    return (0, False) if row is None else (row[0], row[1])
+
+
 def _of_tenancy(owner: sql.Composable, tenancy: str | None) -> sql.Composable:
     if tenancy is None:
         return sql.SQL("true")
@@ -225,20 +243,32 @@ def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> 
 def _delivery(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sql.Composed:
     return sql.SQL(
         "select p.mapping_id, d.kind, sum({rows})::bigint, count(*), {lag}, "
-        "count(p.last_error), max(p.last_error), count(*) filter (where p.paused) "
+        "count(p.last_error), max(p.last_error), count(*) filter (where p.paused), "
+        "count(*) filter (where p.lease_until > clock_timestamp()), "
+        "(array_agg(p.tenancy_id::text order by p.pending_since) filter (where not p.paused))[1], {attempts} "
         "from {pending} and {tenancy} group by p.mapping_id, d.kind"
     ).format(
         rows=_undelivered_rows(catalog, columns),
         lag=_LAG,
+        attempts=_ATTEMPTS,
         pending=_PENDING,
         tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
     )
 
 
+_NOTHING_PENDING = (0, 0, 0.0, 0, None, 0, 0, None, 0, None)
 _PENDING = sql.SQL(
     "dbsync.pending p join dbsync.destination d using (destination_id) where d.enabled and p.wanted > p.reached"
 )
-_LAG = sql.SQL("extract(epoch from max(clock_timestamp() - p.pending_since))::double precision")
+_LAG = sql.SQL(
+    "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused)), 0)"
+    "::double precision"
+)
+_FAILS = sql.SQL("p.last_error is not null")
+_ATTEMPTS = sql.SQL(
+    "coalesce(max(p.attempts) filter (where {fails}), 0) as attempts, "
+    "nullif(min(p.next_attempt_at) filter (where {fails}), '-infinity') as next_attempt_at"
+).format(fails=_FAILS)
 
 
 def _destination_status(
@@ -255,15 +285,14 @@ def _destination_status(
         "select p.destination_id, sum({rows})::bigint as waiting_for_delivery, count(*) as pending, "
         "{lag} as lag_seconds, "
         "coalesce(array_agg(p.mapping_id order by p.mapping_id) filter (where {fails}), '{{}}') as failing, "
-        "coalesce(max(p.attempts) filter (where {fails}), 0) as attempts, "
-        "nullif(min(p.next_attempt_at) filter (where {fails}), '-infinity') as next_attempt_at, "
-        "(array_agg(p.last_error order by p.attempts desc) filter (where {fails}))[1] as last_error "
+        "{attempts}, (array_agg(p.last_error order by p.attempts desc) filter (where {fails}))[1] as last_error "
         "from {pending} and d.kind = 'postgres' and {chosen} "
         "group by p.destination_id order by min(p.pending_since)"
     ).format(
         rows=_undelivered_rows(catalog, columns),
         lag=_LAG,
-        fails=sql.SQL("p.last_error is not null"),
+        fails=_FAILS,
+        attempts=_ATTEMPTS,
         pending=_PENDING,
         chosen=chosen,
     )

@@ -8,12 +8,14 @@ import sys
 
 import typer
 
+from dbsync_pipeline.cli import logs
 from dbsync_pipeline.cli.controls import pause, resume, resync, retry
 from dbsync_pipeline.cli.demo import demo
 from dbsync_pipeline.cli.destination import destination_commands
 from dbsync_pipeline.cli.dev import dev
 from dbsync_pipeline.cli.initialise import initialise
 from dbsync_pipeline.cli.mapping import mapping_commands
+from dbsync_pipeline.cli.metrics import metrics
 from dbsync_pipeline.cli.output import errors
 from dbsync_pipeline.cli.query import query
 from dbsync_pipeline.cli.status import status
@@ -21,6 +23,9 @@ from dbsync_pipeline.cli.sync import sync
 from dbsync_pipeline.cli.verify import verify
 from dbsync_pipeline.cli.wait import wait
 from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.settings import LogFormat, load_log_format
+
+logger = logging.getLogger("dbsync")
 
 app = typer.Typer(
     name="dbsync",
@@ -39,6 +44,7 @@ app.command("dev")(dev)
 app.command("init")(initialise)
 app.command("sync")(sync)
 app.command("status")(status)
+app.command("metrics")(metrics)
 app.command("verify")(verify)
 app.command("wait")(wait)
 app.command("pause")(pause)
@@ -52,16 +58,25 @@ app.add_typer(mapping_commands, name="mapping")
 
 def main() -> None:
     """Run the command line and exit."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log_format: LogFormat = "text"
     try:
+        log_format = load_log_format()
+        logs.set_up(log_format)
         app()
     except DbsyncError as error:
-        errors.print(f"[bold red]error:[/] {_escaped(error.what)}", highlight=False)
-        if error.mend:
-            errors.print(f"[bold]what to do:[/] {_escaped(error.mend)}", highlight=False)
+        if log_format == "json":
+            logger.error(error.what, extra={"mend": error.mend, "exit_code": error.exit_code})  # noqa: TRY400 -- foreseen
+        else:
+            _print(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _print(error: DbsyncError) -> None:
+    errors.print(f"[bold red]error:[/] {_escaped(error.what)}", highlight=False)
+    if error.mend:
+        errors.print(f"[bold]what to do:[/] {_escaped(error.mend)}", highlight=False)
 
 
 def _escaped(text: str) -> str:

@@ -70,11 +70,11 @@ def build_checks(catalog: Catalog) -> dg.AssetChecksDefinition:
     return compare
 
 
-def build_verify_schedule() -> dg.ScheduleDefinition:
-    """Return the schedule that walks through all tenancies within a day."""
+def build_verify_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule that does these checks of all tenancies within a day."""
     job = dg.define_asset_job(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
         VERIFY_JOB,
-        selection=dg.AssetSelection.all_asset_checks(),
+        selection=dg.AssetSelection.checks(checks),
         description="Compares a share of the tenancies in every copy with the source.",
         tags={"dbsync/singleton": "verify", "dagster/max_runtime": str(_MOST_SECONDS)},
         executor_def=dg.in_process_executor,

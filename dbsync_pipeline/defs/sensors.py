@@ -56,7 +56,7 @@ def tenancy_sensor(context: dg.SensorEvaluationContext, databases: Databases) ->
             cursor=turn.next.model_dump_json(),
         )
 
-    return _on_source(databases, tick)
+    return on_source(databases, tick)
 
 
 @dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
@@ -78,7 +78,7 @@ def sequencer_sensor(context: dg.SensorEvaluationContext, databases: Databases) 
             context, connection, SEQUENCER_JOB, 1, due=waiting, otherwise="Every change has its number."
         )
 
-    return _on_source(databases, tick)
+    return on_source(databases, tick)
 
 
 @dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
@@ -102,7 +102,7 @@ def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg
             context, connection, SYNC_JOB, pipeline.settings.sync_workers, due=found.due, otherwise=reason
         )
 
-    return _on_source(databases, tick)
+    return on_source(databases, tick)
 
 
 @dg.sensor(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
@@ -122,7 +122,7 @@ def external_sync_sensor(context: dg.SensorEvaluationContext, databases: Databas
         places = pipeline.settings.external_sync_workers
         return _fill_places(context, connection, EXTERNAL_SYNC_JOB, places, due=due, otherwise=reason)
 
-    return _on_source(databases, tick)
+    return on_source(databases, tick)
 
 
 def _backfill_under_way(instance: dg.DagsterInstance) -> bool:
@@ -130,9 +130,8 @@ def _backfill_under_way(instance: dg.DagsterInstance) -> bool:
     return any(backfill.status.name in ("REQUESTED", "CANCELING") for backfill in newest)
 
 
-def _on_source(
-    databases: Databases, tick: Callable[[Pipeline, psycopg.Connection], dg.SensorResult]
-) -> dg.SensorResult:
+def on_source(databases: Databases, tick: Callable[[Pipeline, psycopg.Connection], dg.SensorResult]) -> dg.SensorResult:
+    """Do a tick on a session of its own; where it cannot be done, say why in one line."""
     try:
         pipeline = databases.pipeline()
         with pipeline.source("sensor") as connection:

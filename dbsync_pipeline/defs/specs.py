@@ -23,7 +23,7 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import SOURCE, DestinationKind, Join, SyncMapping, Table
 
-_OWNERS = ["team:data-platform"]
+OWNERS = ["team:data-platform"]
 
 _Lineage = dict[str, list[dg.TableColumnDep]]
 
@@ -72,7 +72,7 @@ def source_spec(catalog: Catalog, table: Table) -> dg.AssetSpec:
         source_key(table),
         group_name="source",
         kinds={"postgres"},
-        owners=_OWNERS,
+        owners=OWNERS,
         description=f"The application's table {table}; feeds {', '.join(fed)}. Columns shown are those that are read.",
         metadata={"dagster/table_name": f"{table.schema_name}.{table.name}", "dagster/column_schema": schema},
     )
@@ -132,7 +132,7 @@ def _copy_spec(
         deps=[source_key(table) for table in _tables(catalog, mapping)],
         group_name=kind,
         kinds={kind},
-        owners=_OWNERS,
+        owners=OWNERS,
         description=f"{mapping.description} {about}",
         code_version=mapping.code_version,
         tags={"dbsync/mapping": mapping.mapping_id},
@@ -156,7 +156,7 @@ def view_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNames) ->
         deps=[table],
         group_name="analytics",
         kinds={"clickhouse", "view"},
-        owners=_OWNERS,
+        owners=OWNERS,
         description=mapping.description,
         tags={"dbsync/mapping": mapping.mapping_id},
         metadata={

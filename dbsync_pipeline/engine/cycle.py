@@ -6,12 +6,13 @@ back-off and goes on, so that the daemon paths never end because of an outage.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
 from dbsync_pipeline.destinations.base import Destination, Pair
 from dbsync_pipeline.engine.engine import Delivery, Engine
+from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.errors import DbsyncError, NotInstalledError, RefusedForNowError, UnreachableError
 from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
 
@@ -58,12 +59,16 @@ class SyncCycle:
         *,
         batch_size: int,
         selection: Selection | None = None,
+        throttles: Sequence[Throttle] = (),
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._queue = queue
         self._engine = engine
         self._destination = destination
         self._batch_size = batch_size
         self._selection = selection or Selection()
+        self._throttles = throttles
+        self._sleep = sleep
 
     def run_once(self) -> list[SyncResult]:
         """Do one turn; return what became of each claimed pair, nothing when there was nothing to claim.
@@ -72,6 +77,10 @@ class SyncCycle:
             UnreachableError: the source does not answer; the claims end with the session.
             NotInstalledError: the source is not, or no longer, what this worker's mappings need; so do they then.
         """
+        # Before the claim, so that nothing is held meanwhile.
+        for throttle in self._throttles:
+            if seconds := throttle.seconds():
+                self._sleep(seconds)
         items = self._queue.claim(
             self._batch_size, tenancies=self._selection.tenancies, mappings=self._selection.mappings
         )

@@ -6,6 +6,7 @@ a batch fails because of a row, it is cut in halves until the failing tenancy st
 delivered in the same cycle (I8).
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
+from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.errors import (
     DbsyncError,
     IncompatibleTargetError,
@@ -31,9 +33,12 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.tracing import span
 
 _LARGE_ROWS = 10_000
 """A chunk from here on is worth a plan of its own: 200,000 users in three slices were read 2.3 times faster so."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ def _arrived(chunks: Sequence[_Chunk], sent: Sent) -> Iterator[tuple[_Chunk, Del
 class Engine:
     """Delivers to one destination; owns neither the source session nor the destination.
 
-    Where the session is one of a replica, `replica` keeps it up to the claims.
+    Where the session is one of a replica, `replica` keeps it up to the claims. A turn delivers fewer rows than a chunk
+    where a throttle allows fewer.
     """
 
     def __init__(
@@ -132,6 +138,7 @@ class Engine:
         chunk_rows: int,
         clock: Callable[[], float] = time.monotonic,
         replica: Replica | None = None,
+        throttles: Sequence[Throttle] = (),
     ) -> None:
         self._connection = connection
         self._catalog = catalog
@@ -140,6 +147,7 @@ class Engine:
         self._chunk_rows = chunk_rows
         self._clock = clock
         self._replica = replica
+        self._throttles = throttles
 
     def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
         """Deliver the next chunk of every pair, smallest chunks first, until about `chunk_rows` rows are delivered.
@@ -158,23 +166,40 @@ class Engine:
             UnreachableError: the destination or the source does not answer; nothing was marked as delivered.
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
+        with span("sync", destination=self._destination.destination_id, pairs=len(epochs)) as turn:
+            deliveries, complete_up_to = self._sync(epochs)
+            said = {
+                "destination": self._destination.destination_id,
+                "pairs": len(deliveries),
+                "rows": sum(delivery.upserted + delivery.deleted for delivery in deliveries),
+                "failed": sum(delivery.error is not None for delivery in deliveries),
+            }
+            turn.set_attributes({f"dbsync.{name}": said[name] for name in ("rows", "failed")})
+        logger.info("delivered", extra=said)
+        return deliveries, complete_up_to
+
+    def _sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
         if self._replica is not None:
             self._replica.catch_up()
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
             require_installed(snapshot.connection, self._catalog)
             slices = self._slices(epochs, snapshot)
+            allowances = [throttle.take(self._chunk_rows) for throttle in self._throttles]
+            rows = min([self._chunk_rows, *allowances])
             deliveries: list[Delivery] = []
             chunks: list[_Chunk] = []
             for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
                 try:
-                    chunks += self._chunks(mapping, of_mapping, snapshot)
+                    chunks += self._chunks(mapping, of_mapping, snapshot, rows)
                 except psycopg.Error as error:
                     if snapshot.is_lost(error):
                         raise
                     # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
                     deliveries += _failed(mapping, of_mapping, error)
-            chunks = _smallest_first(chunks, self._chunk_rows)
+            chunks = _smallest_first(chunks, rows)
+            for throttle, allowance in zip(self._throttles, allowances, strict=True):
+                throttle.settle(allowance, sum(chunk.rows for chunk in chunks))
             delivered: list[Slice] = []
             with sending(snapshot, self._destination, self._clock) as sender:
                 begun = [
@@ -186,7 +211,8 @@ class Engine:
                         deliveries.append(delivery)
                         if delivery.error is None:
                             delivered.append(chunk.slice)
-            self._destination.record(delivered)
+            with span("checkpoint", pairs=len(delivered)):
+                self._destination.record(delivered)
         return deliveries, snapshot.complete_up_to
 
     def _by_mapping(
@@ -208,14 +234,14 @@ class Engine:
             slices.append(Slice(pair, epoch, after, upto, first=pair in fresh, complete_up_to=upto))
         return slices
 
-    def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:
-        """Cut each slice to at most `chunk_rows` rows, so that a load of any size resumes where it stopped."""
-        statement = Extraction(self._catalog, mapping, self._columns).extent(slices, self._chunk_rows)
+    def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> list[_Chunk]:
+        """Cut each slice to at most so many rows, so that a load of any size resumes where it stopped."""
+        statement = Extraction(self._catalog, mapping, self._columns).extent(slices, rows)
         chunks: list[_Chunk] = []
         with self._connection.transaction():
             for position, live, dead, highest in snapshot.connection.execute(statement):
                 whole = slices[int(position)]
-                complete = live + dead < self._chunk_rows
+                complete = live + dead < rows
                 chunks.append(_Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
         return chunks
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -18,6 +19,7 @@ from dbsync_pipeline.destinations.base import Destination, Slice
 from dbsync_pipeline.engine.snapshot import Snapshot
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.tracing import span
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Sender:
         started = self._clock()
         sent: Future[Sent] = Future()
         try:
-            with self._snapshot.copy(statement) as blocks:
+            # What streams is loaded while it is extracted.
+            with span("extract", mapping=mapping.mapping_id), self._snapshot.copy(statement) as blocks:
                 first = list(islice(blocks, 2))
                 small = len(first) < 2 and self._destination.deliveries_at_once > 1  # noqa: PLR2004 -- one block or none
                 total = None if small else self._deliver(mapping, slices, chain(first, blocks), started)
@@ -59,19 +62,22 @@ class Sender:
             return sent
         # Only now has the source said that these were all rows.
         if total is None:
-            return self._pool.submit(self._deliver, mapping, slices, iter(first), started)
+            # The thread's span belongs to the same turn.
+            return self._pool.submit(copy_context().run, self._deliver, mapping, slices, iter(first), started)
         sent.set_result(total)
         return sent
 
     def _deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes], started: float) -> Sent:
         """Deliver in one go; the source's own error comes before what it led to."""
         counted = _Counted(blocks)
-        try:
-            self._destination.deliver(mapping, slices, iter(counted))
-        except Exception as error:
-            if counted.error is not None and counted.error is not error:
-                raise counted.error from error
-            raise
+        with span("load", mapping=mapping.mapping_id, pairs=len(slices)) as loading:
+            try:
+                self._destination.deliver(mapping, slices, iter(counted))
+            except Exception as error:
+                if counted.error is not None and counted.error is not error:
+                    raise counted.error from error
+                raise
+            loading.set_attribute("dbsync.bytes", counted.bytes)
         return Sent(counted.bytes, self._clock() - started)
 
 

@@ -7,6 +7,7 @@ lock held to commit (I1), and number, re-send and pending in one transaction (I2
 tombstone is never numbered without the row that lives again under its identity getting a higher number beside it.
 """
 
+import logging
 import random
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ from dbsync_pipeline.mappings.relation import (
 )
 from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
+from dbsync_pipeline.tracing import span
 
 _BEGIN = sql.SQL("select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true)").format(
     key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING)
@@ -98,6 +100,8 @@ returning {INSTALLED}"""  # noqa: S608 -- made of constants
 # No part of a pass's transactions: it says only that looking is worth while.
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.25
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -219,17 +223,19 @@ class Sequencer:
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:
-            with self._connection.transaction():
+            with span("number", table=str(table.table)) as numbering, self._connection.transaction():
                 if not self._try_lock():
                     result.locked_out = True
                     return
                 tally = self._number(table)
+                numbering.set_attribute("dbsync.rows", tally.rows.total())
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
             # One table's trouble must not keep the others from being numbered.
             result.errors[str(table.table)] = DbsyncError(str(error)).what
             return
+        logger.info("numbered", extra={"table": str(table.table), "rows": tally.rows.total()})
         result.handled += tally.handled
         result.filled |= tally.handled >= table.smallest_batch
         for key, rows in tally.rows.items():

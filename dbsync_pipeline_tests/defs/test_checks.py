@@ -20,7 +20,9 @@ def check(deployment: Deployment, **config: Any) -> dict[dg.AssetKey, dg.AssetCh
         instance=deployment.instance, run_config={"ops": {"verify": {"config": config}}}, raise_on_error=False
     )
     assert result.success
-    return {entry.asset_key: entry for entry in result.get_asset_check_evaluations()}
+    evaluations = result.get_asset_check_evaluations()
+    assert {entry.check_name for entry in evaluations} == {EQUALS_SOURCE}
+    return {entry.asset_key: entry for entry in evaluations}
 
 
 def failing(found: dict[dg.AssetKey, dg.AssetCheckEvaluation]) -> set[dg.AssetKey]:

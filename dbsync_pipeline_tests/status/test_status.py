@@ -1,6 +1,7 @@
 """What is said about external databases: summed up by mapping, and by themselves where they fail."""
 
 from dbsync_pipeline import status
+from dbsync_pipeline.controls import Part, pause
 from dbsync_pipeline.status import MappingStatus, Status, read_destinations, read_status
 from dbsync_pipeline_tests.harness import Harness
 
@@ -99,3 +100,31 @@ def test_a_disabled_database_counts_for_nothing(pipeline: Harness) -> None:
     pipeline.admin.execute("update dbsync.destination set enabled = false where kind = 'postgres'")
     assert line(found(pipeline), "users", "postgres") is None
     assert read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns) == {}
+
+
+def test_who_has_waited_longest_and_what_is_at_work_or_tried_again(pipeline: Harness) -> None:
+    first, second = pipeline.app.tenancy(), pipeline.app.tenancy()
+    pipeline.app.user(first)
+    pipeline.sequence()
+    pipeline.app.user(second)
+    pipeline.sequence()
+
+    def users() -> MappingStatus:
+        found_line = line(found(pipeline), "users", "clickhouse")
+        assert found_line is not None
+        return found_line
+
+    assert (users().oldest_tenancy, users().claimed, users().attempts) == (str(first), 0, 0)
+    with pipeline.worker() as worker:
+        (item,) = worker._queue.claim(1, mappings=["users"])
+        assert (str(item.tenancy_id), users().claimed) == (str(first), 1)
+        worker._queue.back_off({(item.tenancy_id, "users"): "no"})
+    after = users()
+    assert (after.claimed, after.failing, after.attempts, after.last_error) == (0, 1, 1, "no")
+    assert after.next_attempt_at is not None
+    # What is paused on purpose has not been forgotten, and is not late.
+    pause(pipeline.admin, pipeline.catalog, Part(str(first)), sequencer=False)
+    assert (users().oldest_tenancy, users().paused) == (str(second), 1)
+    pause(pipeline.admin, pipeline.catalog, Part(), sequencer=False)
+    assert (users().oldest_tenancy, users().lag_seconds, users().pending) == (None, 0.0, 2)
+    assert found(pipeline).sequence_id == pipeline.value("select last_sequence_id from dbsync.sequencer")

@@ -19,7 +19,9 @@ from urllib3.exceptions import HTTPError
 from dbsync_pipeline.errors import BadRowError, DbsyncError, NotInstalledError, SettingsError, UnreachableError
 
 _CONNECT_TIMEOUT_SECONDS = 10
-_ANSWER_TIMEOUT_SECONDS = 600
+
+ANSWER_SECONDS = 600
+"""How long ClickHouse may be silent over a statement."""
 
 _CODE = re.compile(r"\bcode:?\s*(\d+)", re.IGNORECASE)
 _MISSING = {16, 47, 60, 81}  # No such column, unknown identifier, table, database.
@@ -71,12 +73,26 @@ class ClickHouse:
     `BadRowError` (a value refused), or `DbsyncError` for anything else that ClickHouse says.
     """
 
-    def __init__(self, url: str, *, database: str | None = None, settings: dict[str, Any] | None = None) -> None:
-        """Open it; `database` is where queries look for names without one, `settings` go with every statement."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        database: str | None = None,
+        settings: dict[str, Any] | None = None,
+        answer_seconds: int = ANSWER_SECONDS,
+    ) -> None:
+        """Open it.
+
+        Args:
+            url: host, port, user and password.
+            database: where queries look for names without one.
+            settings: what goes with every statement.
+            answer_seconds: how long ClickHouse may be silent over a statement.
+        """
         self._url = url
         place_of(url)
         with clickhouse_errors(url):
-            self._client = _open(url, database, settings)
+            self._client = _open(url, database, settings, answer_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +132,7 @@ class ClickHouse:
             )
 
 
-def _open(url: str, database: str | None, settings: dict[str, Any] | None) -> Client:
+def _open(url: str, database: str | None, settings: dict[str, Any] | None, answer_seconds: int) -> Client:
     return clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
         dsn=url,
         database=database,
@@ -124,8 +140,8 @@ def _open(url: str, database: str | None, settings: dict[str, Any] | None) -> Cl
         # Queries of one worker run beside each other; none of them needs a session.
         autogenerate_session_id=False,
         compress=False,
-        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        send_receive_timeout=_ANSWER_TIMEOUT_SECONDS,
+        connect_timeout=min(_CONNECT_TIMEOUT_SECONDS, answer_seconds),
+        send_receive_timeout=answer_seconds,
     )
 
 

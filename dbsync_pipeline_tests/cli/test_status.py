@@ -1,0 +1,50 @@
+"""`dbsync status --watch`, as a person and as a program reads it."""
+
+import json
+import signal
+import subprocess
+
+from dbsync_pipeline_tests.cli.commands import DBSYNC, environment, sign_up
+from dbsync_pipeline_tests.harness import Harness
+
+
+def test_watching_goes_on_until_it_is_interrupted(pipeline: Harness) -> None:
+    tenancy = sign_up(pipeline, ["Ada"])
+    pipeline.sequence()
+    variables = environment(DBSYNC_SOURCE_URL=pipeline.url, DBSYNC_CLICKHOUSE_URL="http://unused/")
+    with subprocess.Popen(
+        [*DBSYNC, "status", "--watch", "0.1", "--json"], env=variables, stdout=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        looks = [json.loads(watching.stdout.readline()) for _ in range(2)]
+        watching.send_signal(signal.SIGINT)
+    assert watching.returncode == 130
+    for look in looks:
+        (users,) = [entry for entry in look["mappings"] if entry["mapping_id"] == "users"]
+        assert (users["oldest_tenancy"], users["waiting_for_delivery"]) == (tenancy, 1)
+
+    with subprocess.Popen([*DBSYNC, "status", "--watch", "0.1"], env=variables, stdout=subprocess.PIPE, text=True) as (
+        watching
+    ):
+        assert watching.stdout is not None
+        seen = []
+        while not seen or "Numbered since the last look: 0 rows/s." not in seen[-1]:
+            seen.append(watching.stdout.readline())
+            assert seen[-1]
+        watching.send_signal(signal.SIGINT)
+    assert any("users in clickhouse has waited longest" in text and tenancy in text for text in seen)
+
+
+def test_an_outage_is_watched_too() -> None:
+    variables = environment(
+        DBSYNC_SOURCE_URL="postgresql://app:sesame@127.0.0.1:1/app", DBSYNC_CLICKHOUSE_URL="http://unused/"
+    )
+    with subprocess.Popen(
+        [*DBSYNC, "status", "--watch", "0.1"], env=variables, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stderr is not None
+        said = [watching.stderr.readline() for _ in range(2)]
+        watching.send_signal(signal.SIGINT)
+    assert said[0] == said[1]
+    assert "127.0.0.1:1/app does not answer" in said[0]
+    assert "sesame" not in said[0]
