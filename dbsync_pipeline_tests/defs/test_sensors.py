@@ -1,8 +1,11 @@
 """What keeps a sensor from starting a run, and what must not."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
+import psycopg
 import pytest
 
 from dbsync_pipeline.definitions import build_defs
@@ -10,6 +13,7 @@ from dbsync_pipeline.defs import liveness
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline_tests.defs.conftest import Deployment, failure
 from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.invariants.stepping import kill
 
 UNREACHABLE_SOURCE = "postgresql://app:sesame@127.0.0.1:1/app"
 UNREACHABLE_CLICKHOUSE = "http://default:sesame@127.0.0.1:1/"
@@ -28,6 +32,14 @@ def started(deployment: Deployment) -> dg.DagsterRun:
     """A run of the sync job that Dagster believes to be at work."""
     job = deployment.defs.resolve_job_def("sync_job")
     return deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTED)
+
+
+@contextmanager
+def run_at_work(pipeline: Harness) -> Generator[psycopg.Connection]:
+    """Open the session of a run; at the end, Postgres has noticed that it is gone."""
+    with pipeline.pipeline.source("run") as session:
+        yield session
+        kill(pipeline, [session.info.backend_pid])
 
 
 def vacant(pipeline: Harness, deployment: Deployment, clock: Clock) -> list[int]:
@@ -56,7 +68,7 @@ def test_a_living_run_is_believed_however_long_it_takes(
     pipeline: Harness, deployment: Deployment, started: dg.DagsterRun
 ) -> None:
     clock = Clock()
-    with pipeline.pipeline.source("run") as session:
+    with run_at_work(pipeline) as session:
         assert vacant(pipeline, deployment, clock) == [1]
         liveness.fill(session, "sync_job", 0)
         liveness.show(session, started.run_id)
@@ -70,7 +82,7 @@ def test_a_living_run_is_believed_however_long_it_takes(
 
 def test_a_place_is_held_whatever_dagster_believes_of_its_run(pipeline: Harness, deployment: Deployment) -> None:
     """A run that Dagster gave up, or forgot, is still at work while its lock is there."""
-    with pipeline.pipeline.source("run") as session:
+    with run_at_work(pipeline) as session:
         assert liveness.fill(session, "sync_job", 1)
         assert vacant(pipeline, deployment, Clock()) == [0]
         assert not liveness.fill(pipeline.admin, "sync_job", 1)
@@ -112,7 +124,7 @@ def test_a_place_that_is_being_left_gets_a_successor_though_nothing_is_due(
 ) -> None:
     """All is delivered as it comes; without the successor, what comes next would wait for a run to start."""
     monkeypatch.setenv("DBSYNC_SYNC_WORKERS", "3")
-    with pipeline.pipeline.source("run") as session:
+    with run_at_work(pipeline) as session:
         liveness.fill(session, "sync_job", 1)
         liveness.leave(session, "sync_job", 1)
         assert requested(deployment, "sync_sensor") == ["sync_job 1"]
