@@ -10,6 +10,7 @@ from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
 from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
+from dbsync_pipeline.defs.retention import build_retention_schedules
 from dbsync_pipeline.defs.sensors import external_sync_sensor, sequencer_sensor, sync_sensor, tenancy_sensor
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
@@ -34,7 +35,7 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
             assets=build_assets(pipeline),
             asset_checks=[build_checks(pipeline.catalog)],
             jobs=[*build_jobs(settings), *build_control_jobs()],
-            schedules=[build_verify_schedule()],
+            schedules=[build_verify_schedule(), *build_retention_schedules()],
             sensors=[tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor],
             resources={
                 "databases": Databases(

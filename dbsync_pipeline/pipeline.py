@@ -3,7 +3,7 @@
 The command line and the Dagster layer open their workers here, so that both run the same code in the same way.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,7 +16,7 @@ from dbsync_pipeline.destinations.base import Destination
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
-from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database
+from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database, require_database
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
@@ -25,13 +25,18 @@ from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
+from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
+from dbsync_pipeline.verify.copies import ClickHouseCopy, ExternalCopy
+from dbsync_pipeline.verify.scope import Scope
+from dbsync_pipeline.verify.sweep import sweep
 
 _LINGER_SECONDS = 5.0
 """Sessions on an external database are kept for so long after it was written, in case that more comes."""
@@ -105,7 +110,8 @@ class Pipeline:
         """
         with self.clickhouse() as clickhouse:
             destination = ClickHouseDestination(clickhouse, self.catalog, self.clickhouse_names)
-            with self._worker(lambda _source: destination, selection) as worker:
+            sweeping = partial(self.sweep_clickhouse, clickhouse)
+            with self._worker(lambda _source: destination, sweeping, selection) as worker:
                 yield worker
 
     @contextmanager
@@ -129,11 +135,15 @@ class Pipeline:
                 stack.callback(destination.close)
                 return destination
 
-            yield stack.enter_context(self._worker(open_destination, selection))
+            sweeping = partial(self.sweep_external, destination_id)
+            yield stack.enter_context(self._worker(open_destination, sweeping, selection))
 
     @contextmanager
     def _worker(
-        self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
+        self,
+        open_destination: Callable[[psycopg.Connection], Destination],
+        sweeping: Callable[[psycopg.Connection, SyncMapping, Sequence[str]], None],
+        selection: Selection | None,
     ) -> Generator[SyncCycle]:
         """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
         settings = self.settings
@@ -145,7 +155,13 @@ class Pipeline:
                 Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
             )
             engine = Engine(
-                reading, self.catalog, self.columns, destination, chunk_rows=settings.chunk_rows, replica=replica
+                reading,
+                self.catalog,
+                self.columns,
+                destination,
+                Gaps(partial(sweeping, queueing)),
+                chunk_rows=settings.chunk_rows,
+                replica=replica,
             )
             with PendingQueue(
                 queueing, destination.destination_id, lease_seconds=settings.lease_seconds, retry=retry
@@ -153,6 +169,22 @@ class Pipeline:
                 yield SyncCycle(
                     queue, engine, destination, batch_size=settings.sync_batch_tenancies, selection=selection
                 )
+
+    def sweep_clickhouse(
+        self, clickhouse: ClickHouse, connection: psycopg.Connection, mapping: SyncMapping, tenancies: Sequence[str]
+    ) -> None:
+        """Have removed from ClickHouse what it holds of some tenancies and the source does not."""
+        copy = ClickHouseCopy(clickhouse, self.catalog, mapping, self.clickhouse_names, Scope(tuple(tenancies)))
+        sweep(connection, self.catalog, self.columns, mapping, copy, tenancies=tenancies)
+
+    def sweep_external(
+        self, destination_id: str, connection: psycopg.Connection, mapping: SyncMapping, tenancies: Sequence[str]
+    ) -> None:
+        """Have removed from an external database what it holds of its tenancy and the source does not."""
+        database = require_database(connection, destination_id)
+        with closing(self.external_session(database.connection)) as session:
+            copy = ExternalCopy(session, mapping, self.external_tables, destination_id, str(database.tenancy_id))
+            sweep(connection, self.catalog, self.columns, mapping, copy, tenancies=tenancies)
 
     @property
     def external_tables(self) -> ExternalTables:

@@ -101,6 +101,9 @@ class Settings(_MappingSettings):
     external_sync_workers: Annotated[
         int, Field(ge=1, description="Runs of `external_sync_job` that are kept up while something is due.")
     ] = 1
+    tombstone_retention_days: Annotated[
+        float, Field(ge=0, description="How old tombstones that every copy has got are when a purge removes them.")
+    ] = 30.0
     replica_url: Annotated[
         SecretStr | None,
         Field(description="A hot standby of the source that rows are read from; none: the source itself."),

@@ -20,6 +20,7 @@ from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns, column, joined, row_filter, table_name
 from dbsync_pipeline.mappings.spec import DestinationKind, SyncMapping
+from dbsync_pipeline.retention import TableSize, read_sizes
 
 MOST_FAILING_LISTED = 20
 
@@ -88,12 +89,14 @@ class Status:
         failing: external databases that fail, those that have waited longest first, `MOST_FAILING_LISTED` at most.
         numbering_paused: whether the sequencer is.
         pauses: what else is, the whole pipeline's also where one tenancy was asked for.
+        sizes: what the pipeline's own tables take in the source, of all tenancies likewise.
     """
 
     mappings: list[MappingStatus]
     failing: list[DestinationStatus]
     numbering_paused: bool
     pauses: list[Part]
+    sizes: list[TableSize]
 
 
 def read_status(
@@ -125,6 +128,7 @@ def read_status(
         _destination_status(connection, catalog, columns, tenancy, failing_only=True),
         numbering_paused(connection),
         read_pauses(connection),
+        read_sizes(connection),
     )
 
 

@@ -261,6 +261,21 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
                 else sql.SQL("{} is null").format(column(columns.sequence)),
             )
         )
+    if not known:
+        # One that was there before and returns: what was deleted meanwhile left no tombstone.
+        statements.append(
+            sql.SQL(
+                "insert into {purged} as known (tenancy_id, mapping_id, sequence_id) "
+                "select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1 "
+                "from {pending} as p cross join {sequencer} as s where p.mapping_id = {mapping} "
+                "on conflict (tenancy_id, mapping_id) do update set sequence_id = excluded.sequence_id"
+            ).format(
+                purged=ours("purged"),
+                pending=ours("pending"),
+                sequencer=ours("sequencer"),
+                mapping=sql.Literal(mapping.mapping_id),
+            )
+        )
     # Nobody pauses anything meanwhile.
     statements.append(sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(SEQUENCER_LOCK)))
     statements.append(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
+from rich.filesize import decimal
 from rich.table import Table
 
 from dbsync_pipeline.cli.output import console
@@ -30,6 +31,8 @@ def status(
         typer.echo(json.dumps(asdict(found), indent=2, default=str))
         return
     console.print(_mapping_table(found.mappings))
+    sizes = ", ".join(f"{entry.table_name} {entry.rows:,} rows, {decimal(entry.bytes)}" for entry in found.sizes)
+    console.print(f"In the source: {sizes}.", soft_wrap=True)
     if found.numbering_paused:
         console.print("The sequencer is paused.", style="yellow")
     for part in found.pauses:

@@ -17,6 +17,7 @@ import psycopg
 from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
@@ -128,6 +129,7 @@ class Engine:
         catalog: Catalog,
         columns: SyncColumns,
         destination: Destination,
+        gaps: Gaps,
         *,
         chunk_rows: int,
         clock: Callable[[], float] = time.monotonic,
@@ -137,6 +139,7 @@ class Engine:
         self._catalog = catalog
         self._columns = columns
         self._destination = destination
+        self._gaps = gaps
         self._chunk_rows = chunk_rows
         self._clock = clock
         self._replica = replica
@@ -163,8 +166,7 @@ class Engine:
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
             require_installed(snapshot.connection, self._catalog)
-            slices = self._slices(epochs, snapshot)
-            deliveries: list[Delivery] = []
+            slices, deliveries = self._slices(epochs, snapshot)
             chunks: list[_Chunk] = []
             for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
                 try:
@@ -197,7 +199,8 @@ class Engine:
             if of_mapping:
                 yield mapping, of_mapping
 
-    def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> list[Slice]:
+    def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> tuple[list[Slice], list[Delivery]]:
+        """Return what is to be delivered, and the pairs that must not get it as their deletions would be missed."""
         checkpoints = self._destination.checkpoints(epochs)
         fresh = snapshot.claimed_once(self._destination.destination_id, epochs.keys() - checkpoints.keys())
         slices: list[Slice] = []
@@ -205,7 +208,17 @@ class Engine:
             checkpoint = checkpoints.get(pair)
             after = checkpoint.sequence_id if checkpoint is not None and checkpoint.epoch == epoch else 0
             slices.append(Slice(pair, epoch, after, snapshot.complete_up_to, first=pair in fresh))
-        return slices
+        gaps = self._gaps.find(slices, checkpoints, snapshot)
+        failed: list[Delivery] = []
+        for mapping, of_mapping in self._by_mapping([*gaps], lambda entry: entry):
+            try:
+                self._gaps.close(mapping, {entry: gaps[entry] for entry in of_mapping})
+            except UnreachableError:
+                raise
+            except DbsyncError as error:
+                failed += _failed(mapping, of_mapping, error)
+        refused = {delivery.pair for delivery in failed}
+        return [entry for entry in slices if entry.pair not in refused], failed
 
     def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:
         """Cut each slice to at most `chunk_rows` rows, so that a load of any size resumes where it stopped."""

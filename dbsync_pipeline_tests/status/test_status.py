@@ -99,3 +99,13 @@ def test_a_disabled_database_counts_for_nothing(pipeline: Harness) -> None:
     pipeline.admin.execute("update dbsync.destination set enabled = false where kind = 'postgres'")
     assert line(found(pipeline), "users", "postgres") is None
     assert read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns) == {}
+
+
+def test_what_grows_with_changes_has_its_size_shown(pipeline: Harness) -> None:
+    before = {entry.table_name: entry.bytes for entry in found(pipeline).sizes}
+    assert set(before) == {"pending", "placement", "tombstone", "touch"}
+    pipeline.admin.execute(
+        "insert into dbsync.tombstone (mapping_id, identity) select 'users', '{}' from generate_series(1, 1000)"
+    )
+    after = {entry.table_name: entry.bytes for entry in found(pipeline).sizes}
+    assert {name for name, size in after.items() if size > before[name]} == {"tombstone"}
