@@ -74,7 +74,7 @@ class Pipeline:
             yield connection
 
     @contextmanager
-    def _reading(self) -> Generator[psycopg.Connection]:
+    def reading(self) -> Generator[psycopg.Connection]:
         """Open the session that snapshots are read by: on the replica, where there is one."""
         replica = self.settings.replica_url
         if replica is None:
@@ -148,7 +148,7 @@ class Pipeline:
         """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self._reading() as reading, self.source("sync queue") as queueing:
+        with self.reading() as reading, self.source("sync queue") as queueing:
             require_installed(queueing, self.catalog)
             destination = open_destination(queueing)
             replica = (

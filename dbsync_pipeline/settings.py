@@ -5,7 +5,7 @@ settings object never prints a password (invariant I10).
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -104,6 +104,13 @@ class Settings(_MappingSettings):
     tombstone_retention_days: Annotated[
         float, Field(ge=0, description="How old tombstones that every copy has got are when a purge removes them.")
     ] = 30.0
+    erase_after_days: Annotated[
+        float, Field(ge=0, description="How long ago a tenancy was deleted when the schedule erases it.")
+    ] = 7.0
+    erase_external: Annotated[
+        Literal["keep", "rows", "tables"],
+        Field(description="What erasing does in the tenancy's own databases: nothing, its rows, or empty tables, too."),
+    ] = "keep"
     replica_url: Annotated[
         SecretStr | None,
         Field(description="A hot standby of the source that rows are read from; none: the source itself."),

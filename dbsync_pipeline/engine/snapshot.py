@@ -81,6 +81,15 @@ class Snapshot:
                 yield bytes(block)
 
 
+def views(connection: psycopg.Connection) -> set[str]:
+    """Return the transactions of others that see the source as it was when they looked at `last_sequence_id`."""
+    found = connection.execute(
+        "select virtualtransaction from pg_locks where relation = 'dbsync.sequencer'::regclass "
+        "and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()"
+    )
+    return {transaction for (transaction,) in found}
+
+
 @contextmanager
 def take_snapshot(connection: psycopg.Connection) -> Generator[Snapshot]:
     """Freeze the view of a session in autocommit mode for as long as the context lasts.

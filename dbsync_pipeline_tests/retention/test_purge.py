@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg import sql
 
 from dbsync_pipeline.controls import Part, resync
 from dbsync_pipeline.pipeline import Pipeline
@@ -83,9 +84,10 @@ def forget(pipeline: Harness, external: External) -> None:
 
 
 def configure(pipeline: Harness, external: External, column: str, value: object) -> None:
-    pipeline.admin.execute(
-        f"update dbsync.destination set {column} = %s where destination_id = %s", [value, external.destination_id]
+    statement = sql.SQL("update dbsync.destination set {} = %s where destination_id = %s").format(
+        sql.Identifier(column)
     )
+    pipeline.admin.execute(statement, [value, external.destination_id])
 
 
 def back_up(_pipeline: Harness, external: External) -> None:
