@@ -24,7 +24,7 @@ from dbsync_pipeline.controls import between_batches
 from dbsync_pipeline.destinations.clickhouse.erasing import ClickHouseErasure
 from dbsync_pipeline.destinations.configured import databases_of
 from dbsync_pipeline.destinations.postgres import erasing
-from dbsync_pipeline.engine.snapshot import views
+from dbsync_pipeline.engine.snapshot import open_views
 from dbsync_pipeline.errors import BehindError, DbsyncError, DestinationError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
@@ -259,8 +259,8 @@ def _wait_for_workers(
     sleep: Callable[[float], None],
 ) -> None:
     """Wait for those who have claimed something of it, and for those whose lease is over but who still see it."""
-    seen = views(reading)
-    while is_claimed(connection, tenancy) or seen & views(reading):
+    seen = open_views(reading)
+    while is_claimed(connection, tenancy) or seen & open_views(reading):
         if clock() >= until:
             raise BehindError(
                 f"tenancy {tenancy} is not erased: a worker that began before is still delivering",

@@ -211,6 +211,12 @@ def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Ste
         statements = (
             "update dbsync.pending set wanted = reached where mapping_id = {mapping}",
             "delete from dbsync.touch where split_part(dependant_id, '.', 1) = {mapping}",
+            # Should it return, nobody will have written tombstones for what was deleted meanwhile.
+            (
+                "insert into dbsync.purged as known select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1 "
+                "from dbsync.pending p cross join dbsync.sequencer s where p.mapping_id = {mapping} "
+                "on conflict (tenancy_id, mapping_id) do update set sequence_id = excluded.sequence_id"
+            ),
             "delete from dbsync.tombstone where mapping_id = {mapping}",
             "delete from dbsync.placement where mapping_id = {mapping}",
             "delete from dbsync.installed where object_id = {object}",
@@ -259,21 +265,6 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> tup
                 unseen=row_filter(mapping)
                 if mapping.has_placement
                 else sql.SQL("{} is null").format(column(columns.sequence)),
-            )
-        )
-    if not known:
-        # One that was there before and returns: what was deleted meanwhile left no tombstone.
-        statements.append(
-            sql.SQL(
-                "insert into {purged} as known (tenancy_id, mapping_id, sequence_id) "
-                "select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1 "
-                "from {pending} as p cross join {sequencer} as s where p.mapping_id = {mapping} "
-                "on conflict (tenancy_id, mapping_id) do update set sequence_id = excluded.sequence_id"
-            ).format(
-                purged=ours("purged"),
-                pending=ours("pending"),
-                sequencer=ours("sequencer"),
-                mapping=sql.Literal(mapping.mapping_id),
             )
         )
     # Nobody pauses anything meanwhile.

@@ -81,7 +81,7 @@ class Snapshot:
                 yield bytes(block)
 
 
-def views(connection: psycopg.Connection) -> set[str]:
+def open_views(connection: psycopg.Connection) -> set[str]:
     """Return the transactions of others that see the source as it was when they looked at `last_sequence_id`."""
     found = connection.execute(
         "select virtualtransaction from pg_locks where relation = 'dbsync.sequencer'::regclass "
