@@ -34,7 +34,7 @@ from dbsync_pipeline.pending.queue import is_claimed
 from dbsync_pipeline.pipeline import Pipeline
 
 PATIENCE_SECONDS = 60.0
-"""How long deliveries that are under way are waited for."""
+"""How long what is under way is waited for."""
 
 _LOOK_AGAIN_SECONDS = 0.1
 
@@ -133,7 +133,8 @@ def erase(
     pipeline: Pipeline,
     tenancy: str,
     *,
-    patience_seconds: float = PATIENCE_SECONDS,
+    delivery_seconds: float = PATIENCE_SECONDS,
+    workers_seconds: float = PATIENCE_SECONDS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Erased:
@@ -142,7 +143,8 @@ def erase(
     Args:
         pipeline: the deployment.
         tenancy: its id as text.
-        patience_seconds: how long to wait for its deletions to be delivered, and then for workers that are at it.
+        delivery_seconds: how long to wait for its deletions to be delivered.
+        workers_seconds: how long to wait after that for workers that began before.
         clock: tells seconds.
         sleep: waits for some.
 
@@ -167,13 +169,13 @@ def erase(
                 pipeline.columns,
                 tenancy,
                 destination_id=CLICKHOUSE,
-                timeout_seconds=patience_seconds,
+                timeout_seconds=delivery_seconds,
                 clock=clock,
                 sleep=sleep,
             )
         upto = books.close()
         with pipeline.reading() as reading:
-            _wait_for_workers(connection, reading, tenancy, until=clock() + patience_seconds, clock=clock, sleep=sleep)
+            _wait_for_workers(connection, reading, tenancy, until=clock() + workers_seconds, clock=clock, sleep=sleep)
         done = Erased(tenancy)
         done.tables += _erase_clickhouse(pipeline, tenancy, upto)
         _erase_external(pipeline, connection, done, upto)

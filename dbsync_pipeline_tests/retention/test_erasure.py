@@ -30,7 +30,7 @@ def delete(pipeline: Harness, tenancy: UUID) -> None:
 
 
 def erased(pipeline: Harness, tenancy: UUID) -> Erased:
-    done = erase(pipeline.pipeline, str(tenancy), patience_seconds=0)
+    done = erase(pipeline.pipeline, str(tenancy), delivery_seconds=0)
     assert done.errors == {}
     assert [entry for entry in done.tables if entry.after] == []
     assert_absent(pipeline, tenancy)
@@ -121,7 +121,7 @@ def test_one_that_does_not_answer_holds_up_no_other(pipeline: Harness, doomed: U
     delete(pipeline, doomed)
     pipeline.sequence()
     pipeline.sync()
-    done = erase(pipeline.pipeline, str(doomed), patience_seconds=0)
+    done = erase(pipeline.pipeline, str(doomed), delivery_seconds=0)
     assert [*done.errors] == [silent.destination_id]
     assert "hunter2" not in str(done)
     with pytest.raises(DbsyncError, match=r"127\.0\.0\.1:1/gone"):
@@ -142,10 +142,10 @@ def test_what_is_there_or_not_delivered_is_refused(pipeline: Harness, doomed: UU
         erase(pipeline.pipeline, "nobody")
     delete(pipeline, doomed)
     with pytest.raises(BehindError, match="wait for the sequencer"):
-        erase(pipeline.pipeline, str(doomed), patience_seconds=0)
+        erase(pipeline.pipeline, str(doomed), delivery_seconds=0)
     pipeline.sequence()
     with pytest.raises(BehindError, match="in clickhouse has reached"):
-        erase(pipeline.pipeline, str(doomed), patience_seconds=0)
+        erase(pipeline.pipeline, str(doomed), delivery_seconds=0)
     assert due(pipeline.admin, days=1) == []
     pipeline.drain()
     erased(pipeline, doomed)
@@ -191,14 +191,14 @@ def test_a_worker_that_does_not_end_is_an_error(pipeline: Harness, doomed: UUID)
     expire_leases(pipeline)
     pipeline.sync()
     with pytest.raises(BehindError, match="a worker that began before"):
-        erase(pipeline.pipeline, str(doomed), patience_seconds=0)
+        erase(pipeline.pipeline, str(doomed), workers_seconds=0)
     work.finish()
     worker.close()
     pipeline.drain()
     erased(pipeline, doomed)
 
 
-@pytest.mark.parametrize("tables_done", [0, 1, 13])
+@pytest.mark.parametrize("tables_done", [1, 13])
 def test_it_may_end_anywhere_and_begin_anew(
     pipeline: Harness, doomed: UUID, monkeypatch: pytest.MonkeyPatch, tables_done: int
 ) -> None:
