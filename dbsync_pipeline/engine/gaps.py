@@ -27,7 +27,7 @@ class Gaps:
         self, slices: Iterable[Slice], checkpoints: Mapping[Pair, Checkpoint], snapshot: Snapshot
     ) -> dict[Slice, int]:
         """Return the slices whose destination lacks tombstones that are gone, and up to where these are."""
-        purged = snapshot.purged(checkpoints.keys() | {entry.pair for entry in slices if not entry.first})
+        purged = snapshot.purged([entry.pair for entry in slices if not entry.first])
         gaps: dict[Slice, int] = {}
         for entry in slices:
             upto = purged.get(entry.pair, 0)
