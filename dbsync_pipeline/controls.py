@@ -193,7 +193,7 @@ def resync(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
     _require(connection, catalog, part)
     mappings = [entry.mapping_id for entry in catalog.mappings if part.mapping_id in (None, entry.mapping_id)]
     parameters = {"destination": part.destination_id, "tenancy": part.tenancy, "mappings": mappings}
-    with _between_batches(connection):
+    with between_batches(connection):
         row = connection.execute(_RESYNC, parameters).fetchone()
         connection.execute(WAKE_WORKERS)
     return row[0] if row is not None else 0
@@ -216,7 +216,7 @@ def _control(
     connection: psycopg.Connection, change: LiteralString, part: Part | None, *, sequencer: bool, paused: bool
 ) -> Controlled:
     pairs = 0
-    with _between_batches(connection):
+    with between_batches(connection):
         if sequencer:
             connection.execute(_SET_NUMBERING, {"paused": paused})
         if part is not None:
@@ -229,7 +229,7 @@ def _control(
 
 
 @contextmanager
-def _between_batches(connection: psycopg.Connection) -> Generator[None]:
+def between_batches(connection: psycopg.Connection) -> Generator[None]:
     """Keep the sequencer, and with it whoever makes pairs pending, waiting until the transaction ends."""
     try:
         with connection.transaction():

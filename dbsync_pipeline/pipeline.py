@@ -3,7 +3,7 @@
 The command line and the Dagster layer open their workers here, so that both run the same code in the same way.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -16,7 +16,7 @@ from dbsync_pipeline.destinations.base import Destination
 from dbsync_pipeline.destinations.clickhouse.client import ANSWER_SECONDS, ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
-from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database
+from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database, require_database
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
@@ -25,15 +25,20 @@ from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
+from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
+from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pending.queue import DueDestination, PendingQueue, RetryPolicy, begin_again, destinations_due
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.tracing import send_spans
+from dbsync_pipeline.verify.copies import ClickHouseCopy, ExternalCopy
+from dbsync_pipeline.verify.scope import Scope
+from dbsync_pipeline.verify.sweep import sweep
 
 _LINGER_SECONDS = 5.0
 """Sessions on an external database are kept for so long after it was written, in case that more comes."""
@@ -73,7 +78,7 @@ class Pipeline:
             yield connection
 
     @contextmanager
-    def _reading(self) -> Generator[psycopg.Connection]:
+    def reading(self) -> Generator[psycopg.Connection]:
         """Open the session that snapshots are read by: on the replica, where there is one."""
         replica = self.settings.replica_url
         if replica is None:
@@ -115,7 +120,8 @@ class Pipeline:
         """
         with self.clickhouse() as clickhouse:
             destination = ClickHouseDestination(clickhouse, self.catalog, self.clickhouse_names)
-            with self._worker(lambda _source: destination, selection) as worker:
+            sweeping = partial(self.sweep_clickhouse, clickhouse)
+            with self._worker(lambda _source: destination, sweeping, selection) as worker:
                 yield worker
 
     @contextmanager
@@ -139,17 +145,21 @@ class Pipeline:
                 stack.callback(destination.close)
                 return destination
 
-            yield stack.enter_context(self._worker(open_destination, selection))
+            sweeping = partial(self.sweep_external, destination_id)
+            yield stack.enter_context(self._worker(open_destination, sweeping, selection))
 
     @contextmanager
     def _worker(
-        self, open_destination: Callable[[psycopg.Connection], Destination], selection: Selection | None
+        self,
+        open_destination: Callable[[psycopg.Connection], Destination],
+        sweeping: Callable[[psycopg.Connection, SyncMapping, Sequence[str]], None],
+        selection: Selection | None,
     ) -> Generator[SyncCycle]:
         """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
         self._trace()
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self._reading() as reading, self.source("sync queue") as queueing:
+        with self.reading() as reading, self.source("sync queue") as queueing:
             require_installed(queueing, self.catalog)
             destination = open_destination(queueing)
             replica = (
@@ -161,6 +171,7 @@ class Pipeline:
                 self.catalog,
                 self.columns,
                 destination,
+                Gaps(partial(sweeping, queueing)),
                 chunk_rows=settings.chunk_rows,
                 replica=replica,
                 throttles=throttles,
@@ -187,6 +198,22 @@ class Pipeline:
             workers = settings.sync_workers if destination_id == CLICKHOUSE else settings.external_sync_workers
             rates[destination_id] = settings.destination_rows_per_second / workers
         return [self._buckets.setdefault(whose, Throttle(rate)) for whose, rate in rates.items()]
+
+    def sweep_clickhouse(
+        self, clickhouse: ClickHouse, connection: psycopg.Connection, mapping: SyncMapping, tenancies: Sequence[str]
+    ) -> None:
+        """Have removed from ClickHouse what it holds of some tenancies and the source does not."""
+        copy = ClickHouseCopy(clickhouse, self.catalog, mapping, self.clickhouse_names, Scope(tuple(tenancies)))
+        sweep(connection, self.catalog, self.columns, mapping, copy, tenancies=tenancies)
+
+    def sweep_external(
+        self, destination_id: str, connection: psycopg.Connection, mapping: SyncMapping, tenancies: Sequence[str]
+    ) -> None:
+        """Have removed from an external database what it holds of its tenancy and the source does not."""
+        database = require_database(connection, destination_id)
+        with closing(self.external_session(database.connection)) as session:
+            copy = ExternalCopy(session, mapping, self.external_tables, destination_id, str(database.tenancy_id))
+            sweep(connection, self.catalog, self.columns, mapping, copy, tenancies=tenancies)
 
     @property
     def external_tables(self) -> ExternalTables:

@@ -130,6 +130,16 @@ class Settings(_SettingsOfEveryCommand):
     external_sync_workers: Annotated[
         int, Field(ge=1, description="Runs of `external_sync_job` that are kept up while something is due.")
     ] = 1
+    tombstone_retention_days: Annotated[
+        float, Field(ge=0, description="How old tombstones that every copy has got are when a purge removes them.")
+    ] = 30.0
+    erase_after_days: Annotated[
+        float, Field(ge=0, description="How long ago a tenancy was deleted when the schedule erases it.")
+    ] = 7.0
+    erase_external: Annotated[
+        Literal["keep", "rows", "tables"],
+        Field(description="What erasing does in the tenancy's own databases: nothing, its rows, or empty tables, too."),
+    ] = "keep"
     replica_url: Annotated[
         SecretStr | None,
         Field(description="A hot standby of the source that rows are read from; none: the source itself."),

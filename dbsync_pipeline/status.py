@@ -21,6 +21,7 @@ from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns, column, joined, row_filter, table_name
 from dbsync_pipeline.mappings.spec import DestinationKind, SyncMapping
+from dbsync_pipeline.retention import TableSize, read_sizes
 
 MOST_FAILING_LISTED = 20
 
@@ -99,6 +100,7 @@ class Status:
         sequence_id: the last one given out, up to which the order is complete.
         numbering_paused: whether the sequencer is.
         pauses: what else is, the whole pipeline's also where one tenancy was asked for.
+        sizes: what the pipeline's own tables take in the source, of all tenancies likewise.
     """
 
     mappings: list[MappingStatus]
@@ -106,6 +108,7 @@ class Status:
     sequence_id: int
     numbering_paused: bool
     pauses: list[Part]
+    sizes: list[TableSize]
 
 
 def read_status(
@@ -141,6 +144,7 @@ def read_status(
         sequence_id,
         paused,
         read_pauses(connection),
+        read_sizes(connection),
     )
 
 

@@ -47,6 +47,12 @@ def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Ste
         statements = (
             "update dbsync.pending set wanted = reached where mapping_id = {mapping}",
             "delete from dbsync.touch where split_part(dependant_id, '.', 1) = {mapping}",
+            # Should it return, nobody will have written tombstones for what was deleted meanwhile.
+            (
+                "insert into dbsync.purged as known select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1 "
+                "from dbsync.pending p cross join dbsync.sequencer s where p.mapping_id = {mapping} "
+                "on conflict (tenancy_id, mapping_id) do update set sequence_id = excluded.sequence_id"
+            ),
             "delete from dbsync.tombstone where mapping_id = {mapping}",
             "delete from dbsync.placement where mapping_id = {mapping}",
             "delete from dbsync.installed where object_id = {object}",

@@ -106,6 +106,14 @@ create table if not exists dbsync.pause (
     paused_at timestamptz not null default clock_timestamp()
 );
 
+-- Up to where tombstones may be gone. Who has not come so far cannot learn from those that are left what was deleted.
+create table if not exists dbsync.purged (
+    tenancy_id {tenancy_type} not null,
+    mapping_id text not null,
+    sequence_id bigint not null,
+    primary key (tenancy_id, mapping_id)
+);
+
 -- What `dbsync init` installed for each table and mapping, so that the next one changes only what differs.
 create table if not exists dbsync.installed (
     object_id text primary key,

@@ -18,6 +18,7 @@ from dbsync_pipeline.cli.mapping import mapping_commands
 from dbsync_pipeline.cli.metrics import metrics
 from dbsync_pipeline.cli.output import errors
 from dbsync_pipeline.cli.query import query
+from dbsync_pipeline.cli.retention import erase, purge
 from dbsync_pipeline.cli.status import status
 from dbsync_pipeline.cli.sync import sync
 from dbsync_pipeline.cli.verify import verify
@@ -51,6 +52,8 @@ app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("retry")(retry)
 app.command("resync")(resync)
+app.command("purge")(purge)
+app.command("erase")(erase)
 app.command("query")(query)
 app.add_typer(destination_commands, name="destination")
 app.add_typer(mapping_commands, name="mapping")

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Group
+from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -91,7 +92,8 @@ class _Rate:
 
 
 def _shown(found: Status) -> Group:
-    lines: list[Text] = []
+    sizes = ", ".join(f"{entry.table_name} {entry.rows:,} rows, {decimal(entry.bytes)}" for entry in found.sizes)
+    lines = [Text(f"In the source: {sizes}.")]
     waiting = [entry for entry in found.mappings if entry.oldest_tenancy is not None]
     if waiting:
         oldest = max(waiting, key=lambda entry: entry.lag_seconds)

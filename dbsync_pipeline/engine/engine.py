@@ -18,6 +18,7 @@ import psycopg
 from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
@@ -134,6 +135,7 @@ class Engine:
         catalog: Catalog,
         columns: SyncColumns,
         destination: Destination,
+        gaps: Gaps,
         *,
         chunk_rows: int,
         clock: Callable[[], float] = time.monotonic,
@@ -144,6 +146,7 @@ class Engine:
         self._catalog = catalog
         self._columns = columns
         self._destination = destination
+        self._gaps = gaps
         self._chunk_rows = chunk_rows
         self._clock = clock
         self._replica = replica
@@ -184,10 +187,9 @@ class Engine:
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
             require_installed(snapshot.connection, self._catalog)
-            slices = self._slices(epochs, snapshot)
+            slices, deliveries = self._slices(epochs, snapshot)
             allowances = [throttle.take(self._chunk_rows) for throttle in self._throttles]
             rows = min([self._chunk_rows, *allowances])
-            deliveries: list[Delivery] = []
             chunks: list[_Chunk] = []
             for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
                 try:
@@ -223,7 +225,8 @@ class Engine:
             if of_mapping:
                 yield mapping, of_mapping
 
-    def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> list[Slice]:
+    def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> tuple[list[Slice], list[Delivery]]:
+        """Return what is to be delivered, and the pairs that must not get it as their deletions would be missed."""
         checkpoints = self._destination.checkpoints(epochs)
         fresh = snapshot.claimed_once(self._destination.destination_id, epochs.keys() - checkpoints.keys())
         slices: list[Slice] = []
@@ -232,7 +235,17 @@ class Engine:
             after = checkpoint.sequence_id if checkpoint is not None and checkpoint.epoch == epoch else 0
             upto = snapshot.complete_up_to
             slices.append(Slice(pair, epoch, after, upto, first=pair in fresh, complete_up_to=upto))
-        return slices
+        gaps = self._gaps.find(slices, checkpoints, snapshot)
+        failed: list[Delivery] = []
+        for mapping, of_mapping in self._by_mapping([*gaps], lambda entry: entry):
+            try:
+                self._gaps.close(mapping, {entry: gaps[entry] for entry in of_mapping})
+            except UnreachableError:
+                raise
+            except DbsyncError as error:
+                failed += _failed(mapping, of_mapping, error)
+        refused = {delivery.pair for delivery in failed}
+        return [entry for entry in slices if entry.pair not in refused], failed
 
     def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> list[_Chunk]:
         """Cut each slice to at most so many rows, so that a load of any size resumes where it stopped."""

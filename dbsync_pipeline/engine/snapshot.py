@@ -48,6 +48,18 @@ class Snapshot:
         )
         return {Pair(tenancy_id, mapping_id) for tenancy_id, mapping_id in found}
 
+    def purged(self, pairs: Collection[Pair]) -> dict[Pair, int]:
+        """Return up to which sequence id tombstones may be missing from this view, of pairs that ever lost any."""
+        if not pairs:
+            return {}
+        rows = Jsonb([{"tenancy_id": str(pair.tenancy_id), "mapping_id": pair.mapping_id} for pair in pairs])
+        found = self.connection.execute(
+            "select p.tenancy_id, p.mapping_id, p.sequence_id from dbsync.purged p "
+            "join jsonb_populate_recordset(null::dbsync.purged, %s) as asked using (tenancy_id, mapping_id)",
+            [rows],
+        )
+        return {Pair(tenancy_id, mapping_id): sequence_id for tenancy_id, mapping_id, sequence_id in found}
+
     @contextmanager
     def copy(self, statement: sql.Composed) -> Generator[Iterator[bytes]]:
         """Run a COPY TO STDOUT and give its output in blocks of whole rows, about a megabyte each.
@@ -78,6 +90,15 @@ class Snapshot:
                     block.clear()
             if block:
                 yield bytes(block)
+
+
+def open_views(connection: psycopg.Connection) -> set[str]:
+    """Return the transactions of others that see the source as it was when they looked at `last_sequence_id`."""
+    found = connection.execute(
+        "select virtualtransaction from pg_locks where relation = 'dbsync.sequencer'::regclass "
+        "and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()"
+    )
+    return {transaction for (transaction,) in found}
 
 
 @contextmanager

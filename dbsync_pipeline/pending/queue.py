@@ -180,6 +180,14 @@ update dbsync.pending set reached = 0, pending_since = clock_timestamp()
 where destination_id = %(destination)s and mapping_id = any(%(mappings)s) and reached > 0
 """
 
+_IS_CLAIMED = (
+    _ALIVE
+    + """
+select exists (select from dbsync.pending p join alive on alive.worker = p.lease_worker
+    where p.tenancy_id::text = %(tenancy)s)
+"""
+)
+
 _RELEASE = """
 update dbsync.pending set lease_worker = null, lease_until = null, attempts = greatest(attempts - 1, 0)
 where destination_id = %(destination)s and lease_worker = %(worker)s
@@ -258,6 +266,12 @@ def retry_now(
 def begin_again(connection: psycopg.Connection, destination_id: str, mappings: list[str]) -> None:
     """Make mappings pending of which the destination has lost what it had; whoever is at one of them goes on."""
     connection.execute(_BEGIN_AGAIN, {"destination": destination_id, "mappings": mappings})
+
+
+def is_claimed(connection: psycopg.Connection, tenancy: str) -> bool:
+    """Tell whether a living worker has claimed anything of a tenancy, by its id as text, its lease over or not."""
+    parameters = {"lock_class": _WORKER_LOCK_CLASS, "tenancy": tenancy}
+    return connection.execute(_IS_CLAIMED, parameters).fetchone() == (True,)
 
 
 def destinations_pending(

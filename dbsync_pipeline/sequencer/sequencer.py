@@ -47,6 +47,8 @@ select changed.tenancy_id, changed.mapping_id, d.destination_id, changed.wanted,
     + IS_PAUSED.format("d.destination_id", "changed.tenancy_id", "changed.mapping_id")
     + """
 from jsonb_populate_recordset(null::dbsync.pending, %s) as changed
+-- What is left of a tenancy that was erased, or there before it, has no place to go; it is sent when one comes.
+join dbsync.tenancy t on t.tenancy_id = changed.tenancy_id
 join dbsync.destination d on d.enabled and (d.tenancy_id is null or d.tenancy_id = changed.tenancy_id)
     and (d.mappings is null or changed.mapping_id = any(d.mappings))
 -- The same order as everyone else who changes several of these rows.

@@ -143,7 +143,7 @@ def test_every_field_of_the_status():
 
 def test_every_object_in_an_external_database():
     documented = {code(row["object"]) for row in table("external.md", "What its owner sees")}
-    assert documented == {"<mapping>", external_tables._CHECKPOINT, external_tables._INSTALLED}
+    assert documented == {"<mapping>", external_tables.CHECKPOINT, external_tables._INSTALLED}
 
 
 def test_every_column_of_the_configuration():

@@ -21,6 +21,7 @@ from dbsync_pipeline.destinations.configured import read_database
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.engine.engine import Engine
+from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again
 from dbsync_pipeline.sequencer.sequencer import Sequencer
@@ -148,7 +149,19 @@ class WatchedWorker:
         reading = cast("psycopg.Connection", Watched(self.reading, tell))
         queueing = cast("psycopg.Connection", Watched(self.queueing, tell))
         self.destination = WatchedDestination(self._open(pipeline, external), tell)
-        engine = Engine(reading, pipeline.catalog, pipeline.pipeline.columns, self.destination, chunk_rows=chunk_rows)
+        sweeping = (
+            partial(pipeline.pipeline.sweep_clickhouse, pipeline.clickhouse)
+            if external is None
+            else partial(pipeline.pipeline.sweep_external, external.destination_id)
+        )
+        engine = Engine(
+            reading,
+            pipeline.catalog,
+            pipeline.pipeline.columns,
+            self.destination,
+            Gaps(partial(sweeping, self.queueing)),
+            chunk_rows=chunk_rows,
+        )
         self.queue = PendingQueue(queueing, self.destination.destination_id, lease_seconds=60, retry=_RETRY)
         self.cycle = SyncCycle(self.queue, engine, self.destination, batch_size=batch_size, selection=selection)
 

@@ -128,3 +128,13 @@ def test_who_has_waited_longest_and_what_is_at_work_or_tried_again(pipeline: Har
     pause(pipeline.admin, pipeline.catalog, Part(), sequencer=False)
     assert (users().oldest_tenancy, users().lag_seconds, users().pending) == (None, 0.0, 2)
     assert found(pipeline).sequence_id == pipeline.value("select last_sequence_id from dbsync.sequencer")
+
+
+def test_what_grows_with_changes_has_its_size_shown(pipeline: Harness) -> None:
+    before = {entry.table_name: entry.bytes for entry in found(pipeline).sizes}
+    assert set(before) == {"pending", "placement", "tombstone", "touch"}
+    pipeline.admin.execute(
+        "insert into dbsync.tombstone (mapping_id, identity) select 'users', '{}' from generate_series(1, 1000)"
+    )
+    after = {entry.table_name: entry.bytes for entry in found(pipeline).sizes}
+    assert {name for name, size in after.items() if size > before[name]} == {"tombstone"}

@@ -23,7 +23,7 @@ from dbsync_pipeline.mappings.types import data_type
 TENANCY = "tenancy_id"
 SEQUENCE = "sync_sequence_id"
 
-_CHECKPOINT = "sync_checkpoint"
+CHECKPOINT = "sync_checkpoint"
 _INSTALLED = "sync_installed"
 _FORMAT = "1"
 """Raised when what is made here changes for the same mapping."""
@@ -97,7 +97,7 @@ class ExternalTables:
     @property
     def checkpoint(self) -> sql.Identifier:
         """Quoted name of the checkpoint table."""
-        return sql.Identifier(self.schema, _CHECKPOINT)
+        return sql.Identifier(self.schema, CHECKPOINT)
 
     @property
     def _installed(self) -> sql.Identifier:
@@ -195,6 +195,27 @@ class ExternalTables:
         columns = joined(sql.Identifier(name) for name in self.key(mapping))
         connection.execute(sql.SQL("create unique index {} on {} ({})").format(index, table, columns))
         connection.execute(sql.SQL("alter table {} add primary key using index {}").format(table, index))
+
+    def made(self, connection: psycopg.Connection) -> list[str]:
+        """Return the mappings' tables that dbsync has made and that are there, and keep others from changing the list.
+
+        What mappings that are gone have left is among them.
+        """
+        self._lock(connection)
+        if connection.execute("select to_regclass(%s)", [self._installed.as_string(None)]).fetchone() == (None,):
+            return []
+        return sorted(self._fingerprints(connection))
+
+    def drop_unused(self, connection: psycopg.Connection, table: str) -> None:
+        """Drop one of these tables, unless some tenancy has a row or a checkpoint of it."""
+        names = {"table": sql.Identifier(self.schema, table), "checkpoint": self.checkpoint, "made": self._installed}
+        connection.execute(sql.SQL("lock table {table} in access exclusive mode").format(**names))
+        is_used = sql.SQL(
+            "select exists (select from {table}) or exists (select from {checkpoint} where mapping_id = %s)"
+        ).format(**names)
+        if connection.execute(is_used, [table]).fetchone() == (False,):
+            connection.execute(sql.SQL("drop table {table}").format(**names))
+            connection.execute(sql.SQL("delete from {made} where object_id = %s").format(**names), [table])
 
     def _lock(self, connection: psycopg.Connection) -> None:
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dbsync {self.schema}"])

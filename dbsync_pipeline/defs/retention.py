@@ -1,0 +1,112 @@
+"""Removing what everybody has had, and what nobody may have any more, as jobs with schedules.
+
+What went, and that nothing is left of it, is metadata of the op's output: a run that says so is the proof.
+"""
+
+import dagster as dg
+import pandas as pd  # pyright: ignore[reportMissingTypeStubs] -- it has none
+from pydantic import Field
+
+from dbsync_pipeline import erasure, retention
+from dbsync_pipeline.defs.resources import Databases
+from dbsync_pipeline.defs.work import visible_failures
+from dbsync_pipeline.erasure import Erased
+from dbsync_pipeline.errors import DbsyncError
+
+_LINES_SHOWN = 1_000
+
+
+class EraseChoice(dg.Config):
+    """Whom to erase; everybody who is due when nobody is named."""
+
+    tenancy: str | None = Field(default=None, description="Only this tenancy, at once; the source must not have it.")
+
+
+@dg.op(description="Removes tombstones that every copy has got, and that are old enough.")
+def purge(context: dg.OpExecutionContext, databases: Databases) -> None:
+    """Purge as the settings say."""
+    pipeline = databases.pipeline()
+    with visible_failures(), pipeline.source("purge") as connection:
+        done = retention.purge(connection, pipeline.catalog, days=pipeline.settings.tombstone_retention_days)
+    context.add_output_metadata(
+        {"tombstones": done.tombstones, "tombstones_left": done.left.rows, "bytes_left": done.left.bytes}
+    )
+
+
+@dg.op(description="Erases tenancies that were deleted, and counts what is left of them.")
+def erase(context: dg.OpExecutionContext, config: EraseChoice, databases: Databases) -> None:
+    """Erase one after the other; one that cannot be erased now is no reason to keep the next."""
+    pipeline = databases.pipeline()
+    with visible_failures(), pipeline.source("erase") as connection:
+        chosen = (
+            [config.tenancy] if config.tenancy else erasure.due(connection, days=pipeline.settings.erase_after_days)
+        )
+    done: list[Erased] = []
+    errors: list[str] = []
+    for tenancy in chosen:
+        try:
+            # Who is due has had days to be delivered; the next one does not wait for that.
+            seconds = erasure.PATIENCE_SECONDS if config.tenancy else 0
+            done.append(erasure.erase(pipeline, tenancy, delivery_seconds=seconds))
+            done[-1].require_complete()
+        except DbsyncError as error:
+            errors.append(str(error))
+    if errors:
+        raise dg.Failure("\n".join(errors), metadata=_proof(done), allow_retries=False)
+    context.add_output_metadata(_proof(done))
+
+
+def _proof(done: list[Erased]) -> dict[str, dg.MetadataValue]:
+    lines = [
+        {
+            "tenancy": erased.tenancy,
+            "place": entry.destination_id,
+            "table": entry.table,
+            "before": entry.before,
+            "after": entry.after,
+        }
+        for erased in done
+        for entry in erased.tables
+    ]
+    table = pd.DataFrame(lines[:_LINES_SHOWN]).to_markdown(index=False)  # pyright: ignore[reportUnknownMemberType] -- as above
+    return {
+        "tenancies": dg.MetadataValue.int(len(done)),
+        "before": dg.MetadataValue.int(sum(entry.before for erased in done for entry in erased.tables)),
+        "after": dg.MetadataValue.int(sum(entry.after for erased in done for entry in erased.tables)),
+        "left_as_they_are": dg.MetadataValue.json([name for erased in done for name in erased.kept]),
+        "tables": dg.MetadataValue.md(table),
+    }
+
+
+def build_retention_schedules() -> list[dg.ScheduleDefinition]:
+    """Return the schedules, each with its job."""
+
+    @dg.job(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
+        name="purge_job", executor_def=dg.in_process_executor, tags={"dbsync/singleton": "purge"}
+    )
+    def purge_job() -> None:
+        """Removes tombstones that every copy has got, once they are older than `DBSYNC_TOMBSTONE_RETENTION_DAYS`."""
+        purge()
+
+    @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
+        name="erase_job", executor_def=dg.in_process_executor, tags={"dbsync/singleton": "erase"}
+    )
+    def erase_job() -> None:
+        """Erases a deleted tenancy, or all that were deleted more than `DBSYNC_ERASE_AFTER_DAYS` ago."""
+        erase()
+
+    return [
+        _daily("purge_schedule", purge_job, "17 3 * * *", "Removes old tombstones once a day."),
+        _daily("erase_schedule", erase_job, "47 3 * * *", "Erases once a day the tenancies that are due."),
+    ]
+
+
+def _daily(name: str, job: dg.JobDefinition, at: str, description: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=at,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )

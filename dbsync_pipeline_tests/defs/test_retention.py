@@ -1,0 +1,33 @@
+"""Purging and erasing from Dagster."""
+
+from dbsync_pipeline_tests.defs.conftest import Deployment, failure
+from dbsync_pipeline_tests.defs.test_controls import run, said
+from dbsync_pipeline_tests.harness import Harness
+
+
+def test_old_tombstones_go(pipeline: Harness, deployment: Deployment) -> None:
+    user = pipeline.app.user(pipeline.app.tenancy())
+    pipeline.app.delete("ProjectUser", projectUserId=user)
+    pipeline.drain()
+    assert said(deployment.run("purge_job"))["tombstones"] == 0
+    pipeline.admin.execute("update dbsync.tombstone set created_at = created_at - interval '31 days'")
+    assert said(deployment.run("purge_job"))["tombstones"] == 1
+
+
+def test_the_deleted_are_erased_when_they_are_due_or_named(pipeline: Harness, deployment: Deployment) -> None:
+    first, second, third = (pipeline.app.tenancy() for _ in range(3))
+    for tenancy in (first, second, third):
+        pipeline.app.team(tenancy)
+    pipeline.drain()
+    for tenancy in (first, second):
+        pipeline.app.delete("Tenancy", id=tenancy)
+    pipeline.drain()
+    assert said(run(deployment, "erase"))["tenancies"] == 0
+    pipeline.admin.execute("update dbsync.tenancy set deleted_at = deleted_at - interval '8 days'")
+    proof = said(run(deployment, "erase", tenancy=str(first)))
+    assert (proof["tenancies"], proof["after"]) == (1, 0)
+    assert f"{first} | clickhouse" in proof["tables"]
+    assert {row["tenancy_id"] for row in pipeline.versions("teams")} == {second, third}
+    assert said(run(deployment, "erase"))["tenancies"] == 1
+    assert {row["tenancy_id"] for row in pipeline.versions("teams")} == {third}
+    assert "is there in the source" in failure(run(deployment, "erase", tenancy=str(third)))
