@@ -5,6 +5,7 @@ The services are the embedded ones with commits that survive a crash, so that bo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 
 import psycopg
@@ -29,12 +30,14 @@ class Bench:
     Attributes:
         scale: 1 for the sizes that count; less for a quick look.
         say: tells what is going on.
+        pictures: the directory that pictures are written to; none are drawn without it.
     """
 
     postgres: EmbeddedPostgres
     clickhouse_url: str
     scale: float
     say: Callable[[str], None]
+    pictures: Path | None = None
 
     def scaled(self, number: float, *, at_least: int = 1) -> int:
         """Return a number of rows or seconds for this scale."""
