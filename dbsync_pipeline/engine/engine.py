@@ -211,7 +211,7 @@ class Engine:
         """Cut each slice to at most `chunk_rows` rows, so that a load of any size resumes where it stopped."""
         statement = Extraction(self._catalog, mapping, self._columns).extent(slices, self._chunk_rows)
         chunks: list[_Chunk] = []
-        with self._connection.transaction():
+        with snapshot.outliving():
             for position, live, dead, highest in snapshot.connection.execute(statement):
                 whole = slices[int(position)]
                 complete = live + dead < self._chunk_rows
