@@ -20,6 +20,7 @@ from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
+from dbsync_pipeline.engine.turns import TurnSize
 from dbsync_pipeline.errors import (
     DbsyncError,
     IncompatibleTargetError,
@@ -80,12 +81,12 @@ class _Chunk:
 _Entry = TypeVar("_Entry", Slice, _Chunk)
 
 
-def _smallest_first(chunks: list[_Chunk], rows: int) -> list[_Chunk]:
-    """Return the smallest chunks, up to and including the one that reaches `rows`; the rest waits for another turn."""
+def _smallest_first(chunks: list[_Chunk], size: TurnSize) -> list[_Chunk]:
+    """Return the smallest chunks, up to and including the one that fills the turn; the rest waits for another."""
     chosen: list[_Chunk] = []
     total = 0
     for chunk in sorted(chunks, key=lambda chunk: chunk.rows):
-        if total >= rows:
+        if total >= (size.rows if chunk.rows >= _LARGE_ROWS else size.most):
             break
         chosen.append(chunk)
         total += chunk.rows
@@ -137,15 +138,15 @@ class Engine:
         self._catalog = catalog
         self._columns = columns
         self._destination = destination
-        self._chunk_rows = chunk_rows
+        self._size = TurnSize(most=chunk_rows, least=_LARGE_ROWS)
         self._clock = clock
         self._replica = replica
 
     def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
-        """Deliver the next chunk of every pair, smallest chunks first, until about `chunk_rows` rows are delivered.
+        """Deliver the next chunk of every pair, smallest chunks first, until a turn's rows are delivered.
 
-        Large loads therefore take many short turns, between which small changes pass, and memory, the age of a
-        snapshot and the time under a lease stay bounded.
+        Large loads therefore take many turns, between which small changes pass, and memory, the age of a snapshot and
+        the time under a lease stay bounded.
 
         Args:
             epochs: the pairs to deliver, and the epoch each is in.
@@ -158,6 +159,7 @@ class Engine:
             UnreachableError: the destination or the source does not answer; nothing was marked as delivered.
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
+        began = self._clock()
         if self._replica is not None:
             self._replica.catch_up()
         with take_snapshot(self._connection) as snapshot:
@@ -174,7 +176,7 @@ class Engine:
                         raise
                     # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
                     deliveries += _failed(mapping, of_mapping, error)
-            chunks = _smallest_first(chunks, self._chunk_rows)
+            waiting, chunks = chunks, _smallest_first(chunks, self._size)
             delivered: list[Slice] = []
             with sending(snapshot, self._destination, self._clock) as sender:
                 begun = [
@@ -187,6 +189,9 @@ class Engine:
                         if delivery.error is None:
                             delivered.append(chunk.slice)
             self._destination.record(delivered)
+        if len(chunks) < len(waiting) or not all(chunk.complete for chunk in chunks):
+            company = any(0 < chunk.rows < _LARGE_ROWS for chunk in chunks)
+            self._size.note(sum(chunk.rows for chunk in chunks), self._clock() - began, company=company)
         return deliveries, snapshot.complete_up_to
 
     def _by_mapping(
@@ -208,13 +213,13 @@ class Engine:
         return slices
 
     def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot) -> list[_Chunk]:
-        """Cut each slice to at most `chunk_rows` rows, so that a load of any size resumes where it stopped."""
-        statement = Extraction(self._catalog, mapping, self._columns).extent(slices, self._chunk_rows)
+        """Cut each slice to at most a turn's rows, so that a load of any size resumes where it stopped."""
+        statement = Extraction(self._catalog, mapping, self._columns).extent(slices, self._size.rows)
         chunks: list[_Chunk] = []
         with snapshot.outliving():
             for position, live, dead, highest in snapshot.connection.execute(statement):
                 whole = slices[int(position)]
-                complete = live + dead < self._chunk_rows
+                complete = live + dead < self._size.rows
                 chunks.append(_Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
         return chunks
 
