@@ -141,7 +141,7 @@ class SyncCycle:
             if results:
                 last_work, pause = now, _SHORTEST_PAUSE_SECONDS
                 if len(results) < self._batch_size and not any(result.still_pending for result in results):
-                    stop.wait(min(now - began, _LONGEST_GATHERING_SECONDS))
+                    stop.wait(min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
             elif now - last_work >= idle_seconds:
                 return
             else:

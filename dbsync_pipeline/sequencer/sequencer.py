@@ -286,7 +286,8 @@ class Sequencer:
             now = clock()
             report(result)
             if result.handled:
-                last_work, pause = now, max(_SHORTEST_PAUSE_SECONDS, min(now - began, _LONGEST_GATHERING_SECONDS))
+                last_work = now
+                pause = max(_SHORTEST_PAUSE_SECONDS, min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
             elif now - last_work >= idle_seconds:
                 return
             else:

@@ -66,7 +66,7 @@ def test_a_turn_is_followed_by_a_pause_as_long(
         return [SyncResult(item, Delivery(pair, 0, reached), "clickhouse")]
 
     monkeypatch.setattr(worker, "run_once", turn, raising=False)
-    worker.run(stop=clock, max_seconds=0, idle_seconds=0, report=lambda results: None, clock=clock)
+    worker.run(stop=clock, max_seconds=0, idle_seconds=10, report=lambda results: None, clock=clock)
     assert clock.waits == pytest.approx(pauses)
 
 
