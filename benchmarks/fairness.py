@@ -1,7 +1,7 @@
 """How long small changes take to become visible while one tenancy has a first load that keeps the worker busy."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import quantiles
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from dbsync_pipeline.demo.generator import DemoSize
 _USERS_OF_THE_LARGE_ONE = 3_000_000
 _TENANCIES = 200
 _USERS_OF_THE_OTHERS = 5_000
+_WARM_UP_SECONDS = 5
 _SECONDS_BEFORE = 10
 _DATABASE = "bench_fairness"
 
@@ -27,6 +28,8 @@ select "id", gen_random_uuid(), "projectId", "branchId", 'User ' || i, now()
 from "Tenancy", generate_series(1, %s) as i where "id" = %s
 """
 
+_PAUSE = "update dbsync.pending set paused = %s where tenancy_id = %s"
+
 
 def run(bench: Bench) -> Iterator[Row]:
     """Measure the others, first by themselves and then during the load."""
@@ -35,18 +38,23 @@ def run(bench: Bench) -> Iterator[Row]:
     pipeline = loaded(bench, _DATABASE, DemoSize(tenancies, users=bench.scaled(_USERS_OF_THE_OTHERS, at_least=50)))
     with clickhouse_looks(pipeline) as looks, pipeline.source("bench") as connection:
         large, *others = [tenancy_id for (tenancy_id,) in connection.execute('select "id" from "Tenancy" order by 1')]
-        end = time.perf_counter() + bench.scaled(_SECONDS_BEFORE)
-        with Deployment(pipeline, deliver, writing=False):
-            before = lags(pipeline, looks, others, lambda: time.perf_counter() < end)
         bench.say(f"fairness: {users:,} users of one tenancy, every row numbered")
         connection.execute(_IMPORT, [users, large])
         number_all(pipeline)
+        connection.execute(_PAUSE, [True, large])
         settle(pipeline.settings.source_url.get_secret_value())
         bench.say("fairness: measuring")
-        started = time.perf_counter()
+
+        def until(end: float) -> Callable[[], bool]:
+            return lambda: time.perf_counter() < end
+
         with Deployment(pipeline, deliver, writing=False):
+            lags(pipeline, looks, others, until(time.perf_counter() + bench.scaled(_WARM_UP_SECONDS)))
+            before = lags(pipeline, looks, others, until(time.perf_counter() + bench.scaled(_SECONDS_BEFORE)))
+            started = time.perf_counter()
+            connection.execute(_PAUSE, [False, large])
             during = lags(pipeline, looks, others, lambda: _is_pending(connection, large))
-        seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - started
     bench.drop(_DATABASE)
     yield Row(
         name="fairness_p99",

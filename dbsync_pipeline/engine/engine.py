@@ -77,6 +77,11 @@ class _Chunk:
         """Rows and tombstones in it."""
         return self.live + self.dead
 
+    @property
+    def large(self) -> bool:
+        """Whether it is worth a plan of its own."""
+        return self.rows >= _LARGE_ROWS
+
 
 _Entry = TypeVar("_Entry", Slice, _Chunk)
 
@@ -86,7 +91,7 @@ def _smallest_first(chunks: list[_Chunk], size: TurnSize) -> list[_Chunk]:
     chosen: list[_Chunk] = []
     total = 0
     for chunk in sorted(chunks, key=lambda chunk: chunk.rows):
-        if total >= (size.rows if chunk.rows >= _LARGE_ROWS else size.most):
+        if total >= (size.rows if chunk.large else size.most):
             break
         chosen.append(chunk)
         total += chunk.rows
@@ -178,10 +183,14 @@ class Engine:
                     deliveries += _failed(mapping, of_mapping, error)
             waiting, chunks = chunks, _smallest_first(chunks, self._size)
             delivered: list[Slice] = []
+            # Small changes of a mapping would otherwise become visible with the last row of its large loads.
+            small = [chunk for chunk in chunks if not chunk.large]
+            large = [chunk for chunk in chunks if chunk.large]
             with sending(snapshot, self._destination, self._clock) as sender:
                 begun = [
                     (mapping, of_mapping, self._begin(mapping, of_mapping, sender))
-                    for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice)
+                    for part in (small, large)
+                    for mapping, of_mapping in self._by_mapping(part, lambda chunk: chunk.slice)
                 ]
                 for mapping, of_mapping, sent in begun:
                     for chunk, delivery in self._finish(mapping, of_mapping, sent, snapshot, sender):
@@ -190,7 +199,7 @@ class Engine:
                             delivered.append(chunk.slice)
             self._destination.record(delivered)
         if len(chunks) < len(waiting) or not all(chunk.complete for chunk in chunks):
-            company = any(0 < chunk.rows < _LARGE_ROWS for chunk in chunks)
+            company = any(chunk.rows for chunk in small)
             self._size.note(sum(chunk.rows for chunk in chunks), self._clock() - began, company=company)
         return deliveries, snapshot.complete_up_to
 
@@ -224,15 +233,15 @@ class Engine:
         return chunks
 
     def _begin(self, mapping: SyncMapping, chunks: Sequence[_Chunk], sender: Sender) -> Future[Sent] | None:
-        """Send what is in the chunks, or nothing where nothing is."""
+        """Send what is in the chunks, all of them small or all large, or nothing where nothing is."""
         full = [chunk for chunk in chunks if chunk.rows]
         if not full:
             return None
-        small = [chunk.slice for chunk in full if chunk.rows < _LARGE_ROWS]
-        groups = [*([chunk.slice] for chunk in full if chunk.rows >= _LARGE_ROWS), *([small] if small else [])]
+        slices = [chunk.slice for chunk in full]
+        groups = [[entry] for entry in slices] if full[0].large else [slices]
         extraction = Extraction(self._catalog, mapping, self._columns)
         statement = extraction.copy(self._destination.projection(mapping), groups, self._destination.copy_format)
-        return sender.send(mapping, [chunk.slice for chunk in full], statement)
+        return sender.send(mapping, slices, statement)
 
     def _finish(
         self,

@@ -1,9 +1,15 @@
 """How much of a large load a turn takes: little in company, more and more alone."""
 
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
 import pytest
 
+from dbsync_pipeline.destinations.base import Slice
+from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine import engine
 from dbsync_pipeline.engine.turns import TurnSize
+from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline_tests.acceptance.test_advanced import import_users
 from dbsync_pipeline_tests.harness import Harness
 
@@ -33,8 +39,19 @@ def test_turns_stay_within_their_bounds() -> None:
 
 
 def test_small_changes_go_with_every_turn_of_a_load(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I8: however much of it there is, and whatever has waited for longer."""
+    """I8: however much of it there is, and whatever has waited for longer; and not behind its rows in one insert."""
     monkeypatch.setattr(engine, "_LARGE_ROWS", 100)
+    delivered: list[set[UUID]] = []
+    deliver = ClickHouseDestination.deliver
+
+    def noting(
+        self: ClickHouseDestination, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
+    ) -> None:
+        if mapping.mapping_id == "users":
+            delivered.append({entry.pair.tenancy_id for entry in slices})
+        deliver(self, mapping, slices, blocks)
+
+    monkeypatch.setattr(ClickHouseDestination, "deliver", noting)
     large, *others = (pipeline.app.tenancy() for _ in range(3))
     import_users(pipeline.app, large, 300)
     pipeline.sequence()
@@ -46,5 +63,6 @@ def test_small_changes_go_with_every_turn_of_a_load(pipeline: Harness, monkeypat
             results = worker.run_once()
             assert tenancy in {result.item.tenancy_id for result in results}
             assert sum(result.delivery.upserted for result in results) == 101
+    assert {frozenset(tenancies) for tenancies in delivered} >= {frozenset([tenancy]) for tenancy in others}
     pipeline.drain()
     pipeline.assert_equal("users")
