@@ -10,7 +10,6 @@ from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestin
 from dbsync_pipeline.engine import engine
 from dbsync_pipeline.engine.turns import TurnSize
 from dbsync_pipeline.mappings.spec import SyncMapping
-from dbsync_pipeline_tests.acceptance.test_advanced import import_users
 from dbsync_pipeline_tests.harness import Harness
 
 
@@ -53,7 +52,13 @@ def test_small_changes_go_with_every_turn_of_a_load(pipeline: Harness, monkeypat
 
     monkeypatch.setattr(ClickHouseDestination, "deliver", noting)
     large, *others = (pipeline.app.tenancy() for _ in range(3))
-    import_users(pipeline.app, large, 300)
+    pipeline.app.run(
+        'insert into "ProjectUser" '
+        '("tenancyId", "projectUserId", "mirroredProjectId", "mirroredBranchId", "displayName", "updatedAt") '
+        'select "id", gen_random_uuid(), "projectId", "branchId", \'user\', now() '
+        'from "Tenancy", generate_series(1, 300) where "id" = %s',
+        large,
+    )
     pipeline.sequence()
     with pipeline.worker() as worker:
         for tenancy in others:
