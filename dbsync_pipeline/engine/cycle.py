@@ -127,9 +127,8 @@ class SyncCycle:
         """Take turns until stopped, out of time, or idle for long. What is claimed is always finished.
 
         A turn over a hundred pairs costs hardly more than one over a single pair. So one that has delivered all there
-        was is followed by a pause as long as itself, for more to gather: under load this halves what turns cost, and
-        a change waits for it on average half a turn longer. A stop is noticed between two turns, so after the longest
-        pause at the latest.
+        was is followed by a pause about as long as itself, for more to gather: under load this halves what turns cost.
+        A stop is noticed between two turns, so after the longest pause at the latest.
         """
         started = last_work = clock()
         pause = _SHORTEST_PAUSE_SECONDS
@@ -141,7 +140,7 @@ class SyncCycle:
             if results:
                 last_work, pause = now, _SHORTEST_PAUSE_SECONDS
                 if len(results) < self._batch_size and not any(result.still_pending for result in results):
-                    stop.wait(min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
+                    self._gather(stop, min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
             elif now - last_work >= idle_seconds:
                 return
             else:
@@ -149,3 +148,9 @@ class SyncCycle:
                 self._queue.wait(pause)
             if now - started >= max_seconds:
                 return
+
+    def _gather(self, stop: Event, seconds: float) -> None:
+        """Pause for half of the time, then until the sequencer has just finished a pass, or the time is up."""
+        stop.wait(seconds / 2)
+        self._queue.wait(0)
+        self._queue.wait(seconds / 2)
