@@ -7,9 +7,21 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import capture_overhead, external_latency, external_load, first_load, idle, latency, sequencer, verify
+from benchmarks import (
+    capture_overhead,
+    external_latency,
+    external_load,
+    fairness,
+    first_load,
+    idle,
+    latency,
+    sequencer,
+    sweep,
+    takeover,
+    verify,
+)
 from benchmarks.bench import Bench
-from benchmarks.report import RESULTS, document_of, table_of
+from benchmarks.report import PICTURES, RESULTS, document_of, table_of
 from benchmarks.row import Row
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
@@ -22,6 +34,9 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "capture_overhead": capture_overhead.run,
     "commit_to_clickhouse": latency.run,
     "commit_to_postgres": external_latency.run,
+    "sweep_ten_thousand_tenancies": sweep.run,
+    "fairness": fairness.run,
+    "takeover": takeover.run,
     "idle": idle.run,
     "verify": verify.run,
 }
@@ -34,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.only:
         # Services of its own for each, so that none pays for what another left behind.
         with tempfile.TemporaryDirectory(prefix="dbsync bench ") as home:
-            for row in _run(name, Path(home), options.scale):
+            for row in _run(name, Path(home), options):
                 rows.append(row)
                 if options.json:
                     print(json.dumps(row.document()), flush=True)
@@ -45,9 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(name: str, home: Path, scale: float) -> Iterator[Row]:
+def _run(name: str, home: Path, options: argparse.Namespace) -> Iterator[Row]:
     with EmbeddedPostgres(home / "postgres") as postgres, EmbeddedClickHouse(home / "clickhouse") as clickhouse:
-        yield from BENCHMARKS[name](Bench(postgres, clickhouse.url, scale, _say))
+        bench = Bench(postgres, clickhouse.url, options.scale, _say, PICTURES if options.save else None)
+        yield from BENCHMARKS[name](bench)
 
 
 def _say(text: str) -> None:
@@ -59,7 +75,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(BENCHMARKS), metavar="NAME,…", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="one JSON object a row, as soon as it is measured")
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="sizes times F; 1 is what counts")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}, with what machine it was")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}, with the machine, and the picture")
     return parser.parse_args(arguments)
 
 

@@ -5,6 +5,7 @@ The services are the embedded ones with commits that survive a crash, so that bo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 
 import psycopg
@@ -29,12 +30,14 @@ class Bench:
     Attributes:
         scale: 1 for the sizes that count; less for a quick look.
         say: tells what is going on.
+        pictures: the directory that pictures are written to; none are drawn without it.
     """
 
     postgres: EmbeddedPostgres
     clickhouse_url: str
     scale: float
     say: Callable[[str], None]
+    pictures: Path | None = None
 
     def scaled(self, number: float, *, at_least: int = 1) -> int:
         """Return a number of rows or seconds for this scale."""
@@ -43,7 +46,8 @@ class Bench:
     @property
     def rounds(self) -> int:
         """How often each side of a comparison is measured."""
-        return 3 if self.scale >= 0.02 else 1  # noqa: PLR2004 -- below that nobody looks at the numbers
+        # Below that nobody looks at the numbers, and above it at memory, which does not vary.
+        return 3 if 0.02 <= self.scale <= 1 else 1  # noqa: PLR2004
 
     def database(self, name: str, *, template: str = "template1") -> str:
         """Create a database anew, as a copy of `template`, and return its URL."""

@@ -3,7 +3,7 @@
 A tenth of the tenancies have a database, each its own on the one server; the same threads serve them as in a sync run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from multiprocessing.synchronize import Event as ProcessEvent
 from threading import Event
@@ -14,7 +14,8 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.bench import Bench, generated_source, number_all, settle
-from benchmarks.live import expect_all_delivered, measure
+from benchmarks.latency import measure
+from benchmarks.live import expect_all_delivered
 from benchmarks.row import Row
 from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.pipeline import Pipeline
@@ -39,14 +40,18 @@ def run(bench: Bench) -> Iterator[Row]:
             for tenancy_id, name in names.items()
         }
 
-        def looks(tenancy_id: UUID, user_id: UUID) -> bool:
-            return bool(copies[tenancy_id].execute(question, [tenancy_id, user_id]).rowcount)
+        def looks(sought: Sequence[tuple[UUID, UUID]]) -> set[UUID]:
+            return {
+                user_id
+                for tenancy_id, user_id in sought
+                if copies[tenancy_id].execute(question, [tenancy_id, user_id]).rowcount
+            }
 
         yield from measure(
             "commit_to_postgres",
             bench=bench,
             pipeline=pipeline,
-            worker=_deliver,
+            deliver=_deliver,
             looks=looks,
             tenancies=list(copies),
             contains=f"{tenancies} tenancies, of which the {len(names)} that are probed have a database",

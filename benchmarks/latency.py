@@ -1,20 +1,22 @@
 """How long a commit takes to become visible in ClickHouse, while the workers are up and the application writes."""
 
-from collections.abc import Iterator
-from multiprocessing.synchronize import Event as ProcessEvent
-from threading import Event
-from typing import cast
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import quantiles
 from uuid import UUID
 
-from benchmarks.bench import Bench, generated_source, install_clickhouse, number_all, settle
-from benchmarks.live import expect_all_delivered, measure
-from benchmarks.row import Row
+from benchmarks.bench import Bench
+from benchmarks.live import CHANGES, Deployment, Work, deliver, loaded
+from benchmarks.probes import POLL_SECONDS, Looks, clickhouse_looks, waits
+from benchmarks.processor import seconds_used
+from benchmarks.row import Row, Target
 from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.pipeline import Pipeline
 
+_SECONDS = 60
+_WARM_UP_SECONDS = 5
 _TENANCIES = 200
 _USERS = 20_000
-_FOREVER = float("inf")
 _DATABASE = "bench_latency"
 
 
@@ -22,49 +24,67 @@ def run(bench: Bench) -> Iterator[Row]:
     """Measure for a while, after everything loaded first has arrived."""
     tenancies = bench.scaled(_TENANCIES, at_least=10)
     bench.say(f"commit to ClickHouse: {tenancies} tenancies")
-    pipeline = _loaded(bench, tenancies)
-    view = pipeline.clickhouse_names.view(pipeline.catalog.mapping("users"))
-    # The whole sorting key, so that looking costs next to nothing.
-    question = (
-        f"select 1 from {view} where project_id = {{project:String}} and branch_id = {{branch:String}} "  # noqa: S608 -- our own name
-        "and tenancy_id = {tenancy:UUID} and id = {user:UUID}"
-    )
-    with pipeline.source("bench") as connection, pipeline.clickhouse() as clickhouse:
-        rows = connection.execute('select "id", "projectId", "branchId" from "Tenancy"')
-        places = {tenancy_id: (project_id, branch_id) for tenancy_id, project_id, branch_id in rows}
-
-        def looks(tenancy_id: UUID, user_id: UUID) -> bool:
-            project_id, branch_id = places[tenancy_id]
-            sought: dict[str, object] = {
-                "project": project_id, "branch": branch_id, "tenancy": str(tenancy_id), "user": str(user_id)
-            }  # fmt: skip
-            return bool(clickhouse.query(question, sought))
-
+    size = DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400))
+    pipeline = loaded(bench, _DATABASE, size)
+    with clickhouse_looks(pipeline) as looks, pipeline.source("bench") as connection:
         yield from measure(
             "commit_to_clickhouse",
             bench=bench,
             pipeline=pipeline,
-            worker=_deliver,
+            deliver=deliver,
             looks=looks,
-            tenancies=list(places),
+            tenancies=[tenancy_id for (tenancy_id,) in connection.execute('select "id" from "Tenancy"')],
             contains=f"{tenancies} tenancies",
             targets={50: 0.25, 99: 1.0},
         )
     bench.drop(_DATABASE)
 
 
-def _loaded(bench: Bench, tenancies: int) -> Pipeline:
-    """Return a pipeline at rest: everything numbered and delivered."""
-    url = generated_source(bench, _DATABASE, DemoSize(tenancies=tenancies, users=bench.scaled(_USERS, at_least=400)))
-    pipeline = bench.pipeline(url, _DATABASE)
-    install_clickhouse(pipeline)
-    number_all(pipeline)
-    with pipeline.clickhouse_worker() as worker:
-        worker.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, report=expect_all_delivered)
-    settle(url)
-    return pipeline
+def measure(
+    name: str,
+    *,
+    bench: Bench,
+    pipeline: Pipeline,
+    deliver: Work,
+    looks: Looks,
+    tenancies: Sequence[UUID],
+    contains: str,
+    targets: Mapping[int, float],
+) -> Iterator[Row]:
+    """Keep everything running, sign users up in some tenancies, and return how long their copies took to show them.
 
-
-def _deliver(pipeline: Pipeline, stop: ProcessEvent) -> None:
-    with pipeline.clickhouse_worker() as worker:
-        worker.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, report=expect_all_delivered)
+    Args:
+        name: what the rows are called, before the percentile.
+        bench: decides for how long.
+        pipeline: a deployment at rest.
+        deliver: delivers to the copies.
+        looks: the question a probe asks.
+        tenancies: who is probed, in a random order.
+        contains: whose rows change.
+        targets: seconds by percentile.
+    """
+    with Deployment(pipeline, deliver) as deployment:
+        waits(pipeline, looks, tenancies, bench.scaled(_WARM_UP_SECONDS))
+        used, written, started = seconds_used(pipeline, deployment.pids), deployment.written, time.perf_counter()
+        found = waits(pipeline, looks, tenancies, bench.scaled(_SECONDS))
+        changes, seconds = deployment.written - written, time.perf_counter() - started
+        used = {who: now - used.get(who, 0) for who, now in seconds_used(pipeline, deployment.pids).items()}
+    percentiles = quantiles(found, n=100, method="inclusive")
+    for percent in (50, 95, 99):
+        yield Row(
+            name=f"{name}_p{percent}",
+            value=percentiles[percent - 1],
+            unit="s",
+            target=Target("value", "<=", targets[percent]) if percent in targets else None,
+            contains=f"{len(found)} probes, one after the other, beside {changes / seconds:,.0f} changes/s in "
+            f"{len(CHANGES)} tables and {contains}; a probe looks every {POLL_SECONDS * 1000:.0f} ms.",
+        )
+    thousands = max(changes, 1) / 1000
+    ours = {who: value / thousands for who, value in used.items() if "bench" not in who and who != "writer"}
+    shares = ", ".join(f"{who} {value:.2f}" for who, value in sorted(ours.items(), key=lambda share: -share[1]))
+    yield Row(
+        name=f"{name}_processor",
+        value=sum(ours.values()),
+        unit="s",
+        contains=f"Processor seconds per 1,000 changes meanwhile, the writer and its session left out: {shares}.",
+    )

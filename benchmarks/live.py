@@ -1,48 +1,37 @@
-"""A deployment at work, and how long a commit of its application takes to become visible in a copy.
+"""A deployment at work: a sequencer, a worker and an application that writes, each in a process of its own.
 
-A sequencer and the workers run in processes of their own. A writer in another keeps 500 changes a second going over
-all tenancies; beside it a probe signs up a user in one of them and asks the copy for it until it is there, again and
-again. All of it shares the machine, which is part of what is measured.
+The writer keeps 500 changes a second going over all tenancies. All of it shares the machine, which is part of what is
+measured; `probes` asks how long a commit takes to become visible.
 """
 
 import multiprocessing
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event as ProcessEvent
-from statistics import quantiles
 from threading import Event
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
-from benchmarks.bench import Bench, expect_no_errors
-from benchmarks.row import Row, Target
+from benchmarks.bench import Bench, expect_no_errors, generated_source, install_clickhouse, number_all, settle
+from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.pipeline import Pipeline
 
-_CHANGES_PER_SECOND = 500
-_SECONDS = 60
-_WARM_UP_SECONDS = 5
-_LONGEST_WAIT_SECONDS = 30
-_FEWEST_PROBES = 2
-_POLL_SECONDS = 0.02
+CHANGES_PER_SECOND = 500
 _FOREVER = float("inf")
-
-_SIGN_UP = """
-insert into "ProjectUser" (
-    "tenancyId", "projectUserId", "mirroredProjectId", "mirroredBranchId", "displayName", "updatedAt"
-)
-select "id", %s, "projectId", "branchId", 'Probe', now() from "Tenancy" where "id" = %s
-"""
 
 # A table of the application, the key of a row of it, and a column that copies show. Names of users and teams and
 # addresses are shown beside other rows, too.
-_CHANGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+CHANGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("ProjectUser", ("tenancyId", "projectUserId"), "displayName"),
     ("ContactChannel", ("tenancyId", "projectUserId", "id"), "value"),
     ("Team", ("tenancyId", "teamId"), "displayName"),
@@ -50,67 +39,96 @@ _CHANGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("EmailOutbox", ("tenancyId", "id"), "themeId"),
 )
 
-
-Worker = Callable[[Pipeline, ProcessEvent], None]
-"""Delivers until the event is set; a function of a module, as it runs in another process."""
-
-Looks = Callable[[UUID, UUID], bool]
-"""Tells whether a tenancy's copy shows a user."""
+Work = Callable[..., None]
+"""Takes a pipeline, an event that ends it, and more; a function of a module, as it runs in another process."""
 
 
-def measure(
-    name: str,
-    *,
-    bench: Bench,
-    pipeline: Pipeline,
-    worker: Worker,
-    looks: Looks,
-    tenancies: Sequence[UUID],
-    contains: str,
-    targets: Mapping[int, float],
-) -> Iterator[Row]:
-    """Keep everything running, sign users up in some tenancies, and return how long their copies took to show them.
+@dataclass(frozen=True)
+class _Member:
+    process: BaseProcess
+    stop: ProcessEvent
+
+
+class Deployment:
+    """What is at work while the context lasts.
 
     Args:
-        name: what the rows are called, before the percentile.
-        bench: decides for how long.
         pipeline: a deployment at rest.
-        worker: delivers to the copies.
-        looks: the question a probe asks.
-        tenancies: who is probed, in a random order.
-        contains: whose rows change.
-        targets: seconds by percentile.
+        deliver: the worker.
+        writing: whether the application writes, too.
     """
-    spawning = multiprocessing.get_context("spawn")
-    stop, written = spawning.Event(), spawning.Value("q")
-    processes = [
-        spawning.Process(target=_number, args=(pipeline, stop)),
-        spawning.Process(target=worker, args=(pipeline, stop)),
-        spawning.Process(target=_write, args=(pipeline, stop, written)),
-    ]
-    for process in processes:
+
+    def __init__(self, pipeline: Pipeline, deliver: Work, *, writing: bool = True) -> None:
+        self._pipeline = pipeline
+        self._deliver = deliver
+        self._writing = writing
+        self._spawning = multiprocessing.get_context("spawn")
+        self._written = self._spawning.Value("q")
+        self._members: dict[str, _Member] = {}
+
+    def __enter__(self) -> Self:
+        self._start("sequencer", _number)
+        self._start("worker", self._deliver)
+        if self._writing:
+            self._start("writer", _write, self._written)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._members.values():
+            member.stop.set()
+        for member in self._members.values():
+            member.process.join()
+        if kind is None and any(member.process.exitcode for member in self._members.values()):
+            raise AssertionError("a process failed; its error stands above")
+
+    @property
+    def written(self) -> int:
+        """How many rows the writer has changed."""
+        return self._written.value
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes by what they do."""
+        return {name: member.process.pid or 0 for name, member in self._members.items()}
+
+    def replace_worker(self) -> None:
+        """Kill the worker, as a crash would, and start its successor once it is gone."""
+        killed = self._members["worker"].process
+        killed.kill()
+        killed.join()
+        self._start("worker", self._deliver)
+
+    def _start(self, name: str, work: Work, *arguments: object) -> None:
+        # Each has an event of its own, as one that is killed may leave its event locked.
+        stop = self._spawning.Event()
+        process = self._spawning.Process(target=work, args=(self._pipeline, stop, *arguments))
+        self._members[name] = _Member(process, stop)
         process.start()
-    try:
-        _probe(pipeline, looks, tenancies, bench.scaled(_WARM_UP_SECONDS))
-        before, started = written.value, time.perf_counter()
-        waits = _probe(pipeline, looks, tenancies, bench.scaled(_SECONDS))
-        rate = (written.value - before) / (time.perf_counter() - started)
-    finally:
-        stop.set()
-        for process in processes:
-            process.join()
-    if any(process.exitcode for process in processes):
-        raise AssertionError("a process failed; its error stands above")
-    percentiles = quantiles(waits, n=100, method="inclusive")
-    for percent in (50, 95, 99):
-        yield Row(
-            name=f"{name}_p{percent}",
-            value=percentiles[percent - 1],
-            unit="s",
-            target=Target("value", "<=", targets[percent]) if percent in targets else None,
-            contains=f"{len(waits)} probes, one after the other, beside {rate:,.0f} changes/s in "
-            f"{len(_CHANGES)} tables and {contains}; a probe looks every {_POLL_SECONDS * 1000:.0f} ms.",
-        )
+
+
+def loaded(bench: Bench, database: str, size: DemoSize) -> Pipeline:
+    """Return a pipeline at rest: everything numbered and delivered to ClickHouse."""
+    url = generated_source(bench, database, size)
+    pipeline = bench.pipeline(url, database)
+    install_clickhouse(pipeline)
+    number_all(pipeline)
+    deliver_all(pipeline)
+    settle(url)
+    return pipeline
+
+
+def deliver_all(pipeline: Pipeline) -> None:
+    """Deliver everything that waits for ClickHouse."""
+    with pipeline.clickhouse_worker() as worker:
+        worker.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, report=expect_all_delivered)
+
+
+def deliver(pipeline: Pipeline, stop: ProcessEvent) -> None:
+    """Deliver to ClickHouse until the event is set."""
+    with pipeline.clickhouse_worker() as worker:
+        worker.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, report=expect_all_delivered)
 
 
 def expect_all_delivered(results: list[SyncResult]) -> None:
@@ -129,10 +147,10 @@ def _write(pipeline: Pipeline, stop: ProcessEvent, written: "Synchronized[int]")
     """Change a row of every table per transaction, as often as makes the rate."""
     rng = random.Random(7)  # noqa: S311 -- which row comes next, not a secret
     with pipeline.source("bench writer") as connection:
-        changes = [(_update(*change), _keys(connection, *change)) for change in _CHANGES]
+        changes = [(_update(*change), _keys(connection, *change)) for change in CHANGES]
         started = time.perf_counter()
         while not stop.is_set():
-            ahead = written.value / _CHANGES_PER_SECOND - (time.perf_counter() - started)
+            ahead = written.value / CHANGES_PER_SECOND - (time.perf_counter() - started)
             if ahead > 0:
                 stop.wait(ahead)
             with connection.pipeline(), connection.transaction():
@@ -152,21 +170,3 @@ def _update(table: str, key: tuple[str, ...], column: str) -> sql.Composed:
         sql.Identifier(column),
         sql.SQL(" and ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in key),
     )
-
-
-def _probe(pipeline: Pipeline, looks: Looks, tenancies: Sequence[UUID], seconds: float) -> list[float]:
-    """Sign a user up and wait until its copy shows it, again and again; return how long each took, in seconds."""
-    waits: list[float] = []
-    rng = random.Random(7)  # noqa: S311 -- which tenancy comes next, not a secret
-    with pipeline.source("bench probe") as connection:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(waits) < _FEWEST_PROBES:
-            user_id, tenancy_id = uuid.uuid4(), rng.choice(tenancies)
-            connection.execute(_SIGN_UP, [user_id, tenancy_id])
-            committed = time.perf_counter()
-            while not looks(tenancy_id, user_id):
-                if time.perf_counter() - committed > _LONGEST_WAIT_SECONDS:
-                    raise AssertionError(f"user {user_id} did not arrive within {_LONGEST_WAIT_SECONDS} s")
-                time.sleep(_POLL_SECONDS)
-            waits.append(time.perf_counter() - committed)
-    return waits

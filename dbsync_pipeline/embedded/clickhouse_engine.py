@@ -30,6 +30,12 @@ _STREAMABLE = {"Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CS
 _INSERT_SETTINGS = {"max_insert_block_size": "65536", "min_insert_block_size_bytes": str(64 * 1024 * 1024)}
 
 
+# Of a small one, parsing and writing by several threads cost more than they gain: 12 ms of processor time instead of 9.
+_SMALL_INSERT_SETTINGS = {"max_threads": "1", "max_insert_threads": "1", "input_format_parallel_parsing": "0"}
+_LINES = {"TabSeparated", "TSV"}
+# What the engine takes off the end of a statement.
+_TRIMMED = b" \t\r\n\f\v;\0"
+
 _PIPE_BYTES = 1 << 20
 
 
@@ -120,6 +126,17 @@ class Engine:
         with closing(self._open(surroundings)) as connection, _engine_errors():
             for block in connection.send_query(statement, answer_format):
                 yield bytes(block.bytes())
+
+    def insert_small(self, head: bytes, data_format: str, data: bytes, surroundings: Surroundings) -> Mapping[str, int]:
+        """Run an INSERT with all of its data, and return the counts; a pipe costs twice the processor time."""
+        kept = data.rstrip(_TRIMMED)
+        if data_format not in _LINES or not kept or data not in (kept, kept + b"\n"):
+            with closing(self.insert(head, data_format, surroundings)) as insert:
+                insert.append(data)
+                return insert.finish()
+        settings = _INSERT_SETTINGS | _SMALL_INSERT_SETTINGS | dict(surroundings.settings)
+        statement = b"%b format %b\n%b" % (head, data_format.encode(), data)
+        return self.run(statement, "Null", replace(surroundings, settings=settings)).summary
 
     def insert(self, head: bytes, data_format: str, surroundings: Surroundings) -> "Insert":
         """Begin an INSERT whose data will be appended."""

@@ -135,15 +135,16 @@ class ClickHouseHttp:
         return _StreamedAnswer(_answer(first, blocks, tag), headers=headers | {"X-ClickHouse-Exception-Tag": tag})
 
     async def _insert(self, call: _Call) -> Mapping[str, int]:
-        insert = await run_in_threadpool(
-            self._engine.insert,
-            call.statement.insert_head,
-            call.statement.insert_format,
-            call.surroundings,
-        )
+        head, data_format = call.statement.insert_head, call.statement.insert_format
+        pieces = _joined(call.data, _INSERT_CHUNK_BYTES)
+        first = await anext(pieces, b"")
+        if len(first) < _INSERT_CHUNK_BYTES:
+            return await run_in_threadpool(self._engine.insert_small, head, data_format, first, call.surroundings)
+        insert = await run_in_threadpool(self._engine.insert, head, data_format, call.surroundings)
         try:
-            async for chunk in _joined(call.data, _INSERT_CHUNK_BYTES):
-                await run_in_threadpool(insert.append, chunk)
+            await run_in_threadpool(insert.append, first)
+            async for piece in pieces:
+                await run_in_threadpool(insert.append, piece)
             return await run_in_threadpool(insert.finish)
         finally:
             # Also when the client went away or its data was cut short: what it did not finish is abandoned.
@@ -230,7 +231,7 @@ async def _prepended(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator
 
 
 async def _joined(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[bytes]:
-    """Yield the bytes of `chunks` in pieces of at least `size`, as each piece costs a change of thread."""
+    """Yield the bytes of `chunks` in pieces of at least `size`, the last excepted: each costs a change of thread."""
     piece = bytearray()
     async for chunk in chunks:
         piece += chunk

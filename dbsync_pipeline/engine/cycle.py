@@ -18,6 +18,7 @@ from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
 
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
+_LONGEST_GATHERING_SECONDS = 0.1
 _LONGEST_OUTAGE_PAUSE_SECONDS = 10.0
 
 
@@ -134,16 +135,21 @@ class SyncCycle:
     ) -> None:
         """Take turns until stopped, out of time, or idle for long. What is claimed is always finished.
 
+        A turn over a hundred pairs costs hardly more than one over a single pair. So one that has delivered all there
+        was is followed by a pause about as long as itself, for more to gather: under load this halves what turns cost.
         A stop is noticed between two turns, so after the longest pause at the latest.
         """
         started = last_work = clock()
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
+            began = clock()
             results = self.run_once()
             report(results)
             now = clock()
             if results:
                 last_work, pause = now, _SHORTEST_PAUSE_SECONDS
+                if len(results) < self._batch_size and not any(result.still_pending for result in results):
+                    self._gather(stop, min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
             elif now - last_work >= idle_seconds:
                 return
             else:
@@ -151,3 +157,9 @@ class SyncCycle:
                 self._queue.wait(pause)
             if now - started >= max_seconds:
                 return
+
+    def _gather(self, stop: Event, seconds: float) -> None:
+        """Pause for half of the time, then until the sequencer has just finished a pass, or the time is up."""
+        stop.wait(seconds / 2)
+        self._queue.wait(0)
+        self._queue.wait(seconds / 2)

@@ -16,6 +16,7 @@ from typing import TypeVar
 import psycopg
 
 from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
+from dbsync_pipeline.engine.chunks import LARGE_ROWS, Chunk, smallest_first
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.gaps import Gaps
@@ -23,6 +24,7 @@ from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
 from dbsync_pipeline.engine.throttle import Throttle
+from dbsync_pipeline.engine.turns import TurnSize
 from dbsync_pipeline.errors import (
     DbsyncError,
     IncompatibleTargetError,
@@ -35,9 +37,6 @@ from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.tracing import span
-
-_LARGE_ROWS = 10_000
-"""A chunk from here on is worth a plan of its own: 200,000 users in three slices were read 2.3 times faster so."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,34 +67,7 @@ class Delivery:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """A slice cut to size, and what is in it."""
-
-    slice: Slice
-    live: int
-    dead: int
-    complete: bool
-
-    @property
-    def rows(self) -> int:
-        """Rows and tombstones in it."""
-        return self.live + self.dead
-
-
-_Entry = TypeVar("_Entry", Slice, _Chunk)
-
-
-def _smallest_first(chunks: list[_Chunk], rows: int) -> list[_Chunk]:
-    """Return the smallest chunks, up to and including the one that reaches `rows`; the rest waits for another turn."""
-    chosen: list[_Chunk] = []
-    total = 0
-    for chunk in sorted(chunks, key=lambda chunk: chunk.rows):
-        if total >= rows:
-            break
-        chosen.append(chunk)
-        total += chunk.rows
-    return chosen
+_Entry = TypeVar("_Entry", Slice, Chunk)
 
 
 def _failed(mapping: SyncMapping, slices: Sequence[Slice], error: Exception) -> list[Delivery]:
@@ -104,7 +76,7 @@ def _failed(mapping: SyncMapping, slices: Sequence[Slice], error: Exception) -> 
     return [Delivery(entry.pair, entry.after, entry.after, complete=False, error=message) for entry in slices]
 
 
-def _arrived(chunks: Sequence[_Chunk], sent: Sent) -> Iterator[tuple[_Chunk, Delivery]]:
+def _arrived(chunks: Sequence[Chunk], sent: Sent) -> Iterator[tuple[Chunk, Delivery]]:
     rows = sum(chunk.rows for chunk in chunks)
     for chunk in chunks:
         yield (
@@ -147,16 +119,16 @@ class Engine:
         self._columns = columns
         self._destination = destination
         self._gaps = gaps
-        self._chunk_rows = chunk_rows
+        self._size = TurnSize(most=chunk_rows, least=LARGE_ROWS)
         self._clock = clock
         self._replica = replica
         self._throttles = throttles
 
     def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
-        """Deliver the next chunk of every pair, smallest chunks first, until about `chunk_rows` rows are delivered.
+        """Deliver the next chunk of every pair, smallest chunks first, until a turn's rows are delivered.
 
-        Large loads therefore take many short turns, between which small changes pass, and memory, the age of a
-        snapshot and the time under a lease stay bounded.
+        Large loads therefore take many turns, between which small changes pass, and memory, the age of a snapshot and
+        the time under a lease stay bounded.
 
         Args:
             epochs: the pairs to deliver, and the epoch each is in.
@@ -182,15 +154,17 @@ class Engine:
         return deliveries, complete_up_to
 
     def _sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
+        began = self._clock()
         if self._replica is not None:
             self._replica.catch_up()
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
             require_installed(snapshot.connection, self._catalog)
             slices, deliveries = self._slices(epochs, snapshot)
-            allowances = [throttle.take(self._chunk_rows) for throttle in self._throttles]
-            rows = min([self._chunk_rows, *allowances])
-            chunks: list[_Chunk] = []
+            allowances = [throttle.take(self._size.most) for throttle in self._throttles]
+            most = min([self._size.most, *allowances])
+            rows = min(self._size.rows, most)
+            chunks: list[Chunk] = []
             for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
                 try:
                     chunks += self._chunks(mapping, of_mapping, snapshot, rows)
@@ -199,14 +173,18 @@ class Engine:
                         raise
                     # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
                     deliveries += _failed(mapping, of_mapping, error)
-            chunks = _smallest_first(chunks, rows)
+            waiting, chunks = chunks, smallest_first(chunks, rows, most=most)
             for throttle, allowance in zip(self._throttles, allowances, strict=True):
                 throttle.settle(allowance, sum(chunk.rows for chunk in chunks))
             delivered: list[Slice] = []
+            # Small changes of a mapping would otherwise become visible with the last row of its large loads.
+            small = [chunk for chunk in chunks if not chunk.large]
+            large = [chunk for chunk in chunks if chunk.large]
             with sending(snapshot, self._destination, self._clock) as sender:
                 begun = [
                     (mapping, of_mapping, self._begin(mapping, of_mapping, sender))
-                    for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice)
+                    for part in (small, large)
+                    for mapping, of_mapping in self._by_mapping(part, lambda chunk: chunk.slice)
                 ]
                 for mapping, of_mapping, sent in begun:
                     for chunk, delivery in self._finish(mapping, of_mapping, sent, snapshot, sender):
@@ -215,6 +193,9 @@ class Engine:
                             delivered.append(chunk.slice)
             with span("checkpoint", pairs=len(delivered)):
                 self._destination.record(delivered)
+        if len(chunks) < len(waiting) or not all(chunk.complete for chunk in chunks):
+            company = any(chunk.rows for chunk in small)
+            self._size.note(sum(chunk.rows for chunk in chunks), self._clock() - began, company=company)
         return deliveries, snapshot.complete_up_to
 
     def _by_mapping(
@@ -247,36 +228,36 @@ class Engine:
         refused = {delivery.pair for delivery in failed}
         return [entry for entry in slices if entry.pair not in refused], failed
 
-    def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> list[_Chunk]:
+    def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> list[Chunk]:
         """Cut each slice to at most so many rows, so that a load of any size resumes where it stopped."""
         statement = Extraction(self._catalog, mapping, self._columns).extent(slices, rows)
-        chunks: list[_Chunk] = []
-        with self._connection.transaction():
+        chunks: list[Chunk] = []
+        with snapshot.outliving():
             for position, live, dead, highest in snapshot.connection.execute(statement):
                 whole = slices[int(position)]
                 complete = live + dead < rows
-                chunks.append(_Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
+                chunks.append(Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
         return chunks
 
-    def _begin(self, mapping: SyncMapping, chunks: Sequence[_Chunk], sender: Sender) -> Future[Sent] | None:
-        """Send what is in the chunks, or nothing where nothing is."""
+    def _begin(self, mapping: SyncMapping, chunks: Sequence[Chunk], sender: Sender) -> Future[Sent] | None:
+        """Send what is in the chunks, all of them small or all large, or nothing where nothing is."""
         full = [chunk for chunk in chunks if chunk.rows]
         if not full:
             return None
-        small = [chunk.slice for chunk in full if chunk.rows < _LARGE_ROWS]
-        groups = [*([chunk.slice] for chunk in full if chunk.rows >= _LARGE_ROWS), *([small] if small else [])]
+        slices = [chunk.slice for chunk in full]
+        groups = [[entry] for entry in slices] if full[0].large else [slices]
         extraction = Extraction(self._catalog, mapping, self._columns)
         statement = extraction.copy(self._destination.projection(mapping), groups, self._destination.copy_format)
-        return sender.send(mapping, [chunk.slice for chunk in full], statement)
+        return sender.send(mapping, slices, statement)
 
     def _finish(
         self,
         mapping: SyncMapping,
-        chunks: Sequence[_Chunk],
+        chunks: Sequence[Chunk],
         sent: Future[Sent] | None,
         snapshot: Snapshot,
         sender: Sender,
-    ) -> Iterator[tuple[_Chunk, Delivery]]:
+    ) -> Iterator[tuple[Chunk, Delivery]]:
         """Tell what became of the chunks; those of a delivery that failed are sent again in halves."""
         for chunk in chunks:
             if not chunk.rows:

@@ -6,12 +6,21 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.errors import NotInstalledError, UnreachableError
 
 _BLOCK_BYTES = 1 << 20
+
+# In one round trip. Where a row or a mapping fails, the view goes on from the savepoint; one serves all that may fail.
+_FREEZE = """
+set transaction isolation level repeatable read read only;
+select last_sequence_id from dbsync.sequencer;
+savepoint view
+"""
+_GO_ON = "rollback to savepoint view"
 
 _CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 """How a hot standby ends what is in the way of its recovery; a primary does this to no one who only reads."""
@@ -61,6 +70,15 @@ class Snapshot:
         return {Pair(tenancy_id, mapping_id): sequence_id for tenancy_id, mapping_id, sequence_id in found}
 
     @contextmanager
+    def outliving(self) -> Generator[None]:
+        """Keep the view through an error of what is done meanwhile, which is passed on."""
+        try:
+            yield
+        finally:
+            if self.connection.info.transaction_status == TransactionStatus.INERROR:
+                self.connection.execute(_GO_ON)
+
+    @contextmanager
     def copy(self, statement: sql.Composed) -> Generator[Iterator[bytes]]:
         """Run a COPY TO STDOUT and give its output in blocks of whole rows, about a megabyte each.
 
@@ -68,7 +86,7 @@ class Snapshot:
         raised here at the latest, whatever its reader took it for.
         """
         own: list[psycopg.Error] = []
-        with self.connection.transaction(), closing(self._blocks(statement, own)) as blocks:
+        with self.outliving(), closing(self._blocks(statement, own)) as blocks:
             yield blocks
             if own:
                 raise own[0]
@@ -111,12 +129,13 @@ def take_snapshot(connection: psycopg.Connection) -> Generator[Snapshot]:
     """
     try:
         with connection.transaction():
-            # A hot standby offers this isolation, and not SERIALIZABLE.
-            connection.execute("set transaction isolation level repeatable read read only")
             try:
-                row = connection.execute("select last_sequence_id from dbsync.sequencer").fetchone()
+                # A hot standby offers this isolation, and not SERIALIZABLE.
+                frozen = connection.execute(_FREEZE)
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 raise NotInstalledError("the source has no schema dbsync", "Run `dbsync init`.") from None
+            frozen.nextset()
+            row = frozen.fetchone()
             yield Snapshot(connection, row[0] if row is not None else 0)
     except _CONFLICTS as error:
         raise UnreachableError(

@@ -101,6 +101,7 @@ returning {INSTALLED}"""  # noqa: S608 -- made of constants
 
 # No part of a pass's transactions: it says only that looking is worth while.
 _SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_GATHERING_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
@@ -286,18 +287,20 @@ class Sequencer:
         """Run passes until stopped, out of time, or idle for long; the pause between idle passes grows.
 
         A pass over what came in during a short pause costs hardly more than one over a single row. So only a pass that
-        may have left rows behind is followed by the next at once.
+        may have left rows behind is followed by the next at once; any other by a pause as long as itself.
         """
         started = last_work = clock()
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
+            began = clock()
             result = self.run_pass()
             if result.numbered:
                 self._connection.execute(WAKE_WORKERS)
             now = clock()
             report(result)
             if result.handled:
-                last_work, pause = now, _SHORTEST_PAUSE_SECONDS
+                last_work = now
+                pause = max(_SHORTEST_PAUSE_SECONDS, min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
             elif now - last_work >= idle_seconds:
                 return
             else:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 from benchmarks import external_load
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.bench import Bench
+from benchmarks.picture import draw
+from benchmarks.probes import Lag
 from benchmarks.report import document_of, table_of
 from benchmarks.row import Row, Target
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
@@ -27,8 +30,21 @@ _ROWS = {
         "capture_overhead_delete",
         "capture_overhead_bulk_insert",
     ],
-    "commit_to_clickhouse": ["commit_to_clickhouse_p50", "commit_to_clickhouse_p95", "commit_to_clickhouse_p99"],
-    "commit_to_postgres": ["commit_to_postgres_p50", "commit_to_postgres_p95", "commit_to_postgres_p99"],
+    "commit_to_clickhouse": [
+        "commit_to_clickhouse_p50",
+        "commit_to_clickhouse_p95",
+        "commit_to_clickhouse_p99",
+        "commit_to_clickhouse_processor",
+    ],
+    "commit_to_postgres": [
+        "commit_to_postgres_p50",
+        "commit_to_postgres_p95",
+        "commit_to_postgres_p99",
+        "commit_to_postgres_processor",
+    ],
+    "sweep_ten_thousand_tenancies": ["sweep_ten_thousand_tenancies", "sweep_inserts_per_batch", "sweep_parts"],
+    "fairness": ["fairness_p99"],
+    "takeover": ["takeover_longest_lag"],
     "idle": [
         "idle_sequencer_statements",
         "idle_sequencer_tick",
@@ -75,6 +91,12 @@ def test_benchmark_gives_its_rows(name: str, bench: Bench, monkeypatch: pytest.M
         assert row.contains.endswith(".")
         assert (row.rival is None) == (row.rival_value is None)
         assert row.rival_value is None or row.rival_value > 0
+
+
+def test_lag_is_drawn(tmp_path: Path) -> None:
+    draw(tmp_path / "lag.png", [Lag(1.0, 0.2), Lag(2.0, 1.4)], started=0.0, killed_at=1.5)
+
+    assert (tmp_path / "lag.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

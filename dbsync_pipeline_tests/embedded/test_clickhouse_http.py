@@ -155,6 +155,12 @@ def test_an_insert_is_split_between_url_and_body_anywhere(wire: Wire, table: str
     assert wire.ask(f"select * from {table} order by a") == b"1\tx\n2\ty\n"
 
 
+@pytest.mark.parametrize("rows", [b"", b"1\t\n", b"1\t;\n", b"1\tx;\n", b"1\t--\n2\t'\n", b"1\tx\n2\t \n"])
+def test_a_small_insert_is_whole_however_it_ends(wire: Wire, table: str, rows: bytes) -> None:
+    assert wire.send(rows, query=f"insert into {table} format TabSeparated")[::2] == (200, b"")
+    assert wire.ask(f"select * from {table} order by a format TSVRaw") == rows
+
+
 def test_bytes_that_are_no_text_are_kept(wire: Wire, table: str) -> None:
     assert wire.send(b"insert into %b values (1, '\xff\xfe')" % table.encode())[0] == 200
     assert wire.send(b"select '\xff', b from %b" % table.encode())[2] == b"\xff\t\xff\xfe\n"

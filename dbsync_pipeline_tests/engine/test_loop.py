@@ -1,13 +1,16 @@
 """The worker's loop: when it goes on, when it rests, and when it ends."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
+from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
-from dbsync_pipeline.engine.cycle import SyncResult
-from dbsync_pipeline.pending.queue import PendingQueue
+from dbsync_pipeline.engine.cycle import SyncCycle, SyncResult
+from dbsync_pipeline.engine.engine import Delivery
+from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
 from dbsync_pipeline_tests.harness import Harness, init_clickhouse
 from dbsync_pipeline_tests.sequencer.test_loop import Clock
 
@@ -39,6 +42,33 @@ def test_a_worker_delivers_rests_and_ends(pipeline: Harness, clock: Clock) -> No
     assert max(clock.waits) <= 0.5
     assert 10 <= clock.now < 12
     pipeline.assert_equal("users")
+
+
+@pytest.mark.parametrize(
+    ("reached", "batch_size", "pause"),
+    [
+        pytest.param(5, 2, 0.06, id="all there was"),
+        pytest.param(5, 1, 0, id="a full batch"),
+        pytest.param(3, 2, 0, id="a part of a load"),
+    ],
+)
+def test_a_turn_is_followed_by_a_pause_as_long(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, reached: int, batch_size: int, pause: float
+) -> None:
+    """For more to gather, unless a pass ends meanwhile; where more is known to wait, the next turn follows at once."""
+    pair = Pair(uuid4(), "users")
+    item = PendingItem(pair.tenancy_id, pair.mapping_id, wanted=5, epoch=0, attempts=1, waited_seconds=0)
+    worker = SyncCycle.__new__(SyncCycle)
+    worker._batch_size = batch_size
+    worker._queue = PendingQueue.__new__(PendingQueue)
+
+    def turn() -> list[SyncResult]:
+        clock.now += 0.06
+        return [SyncResult(item, Delivery(pair, 0, reached), "clickhouse")]
+
+    monkeypatch.setattr(worker, "run_once", turn, raising=False)
+    worker.run(stop=clock, max_seconds=0, idle_seconds=10, report=lambda results: None, clock=clock)
+    assert sum(clock.waits) == pytest.approx(pause)
 
 
 def test_an_outage_of_clickhouse_does_not_end_a_worker(pipeline: Harness, clock: Clock, tmp_path: Path) -> None:

@@ -71,6 +71,21 @@ def test_a_trickle_is_gathered_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> 
     assert 0 < min(clock.waits) <= max(clock.waits) < 0.05
 
 
+@pytest.mark.parametrize(("pass_seconds", "pause"), [(0.06, 0.06), (5, 0.1)])
+def test_a_pass_is_followed_by_a_pause_as_long(
+    monkeypatch: pytest.MonkeyPatch, pass_seconds: float, pause: float
+) -> None:
+    """A busy machine is left alone for half of the time, but nobody waits long for that."""
+    clock = Clock()
+
+    def busy(number: int) -> PassResult:
+        clock.now += pass_seconds
+        return PassResult(handled=1)
+
+    loop(monkeypatch, busy, clock=clock, max_seconds=20)
+    assert 0.8 * pause <= min(clock.waits) <= max(clock.waits) <= 1.2 * pause
+
+
 def test_it_starts_quickly_again_after_work(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     loop(monkeypatch, lambda number: PassResult(handled=1 if number == 10 else 0), clock=clock)

@@ -1,0 +1,73 @@
+"""How much of a large load a turn takes: little in company, more and more alone."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import pytest
+
+from dbsync_pipeline.destinations.base import Slice
+from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
+from dbsync_pipeline.engine import engine
+from dbsync_pipeline.engine.turns import TurnSize
+from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline_tests.harness import Harness
+
+
+def test_turns_grow_while_nobody_else_has_anything() -> None:
+    size = TurnSize(most=250_000, least=10_000)
+    assert size.rows <= 50_000
+    for _ in range(4):
+        size.note(size.rows, 1.0, company=False)
+    assert size.rows == 250_000
+
+
+def test_company_shortens_them_at_once() -> None:
+    """To about half a second, at the speed that was seen."""
+    size = TurnSize(most=250_000, least=10_000)
+    size.rows = 250_000
+    size.note(250_000, 2.5, company=True)
+    assert size.rows == 50_000
+
+
+def test_turns_stay_within_their_bounds() -> None:
+    slow, fast, little = (TurnSize(most, least=10_000) for most in (250_000, 250_000, 400))
+    slow.note(50_000, 60.0, company=True)
+    fast.note(50_000, 0.0, company=True)
+    little.note(400, 60.0, company=True)
+    assert (slow.rows, fast.rows, little.rows) == (10_000, 250_000, 400)
+
+
+def test_small_changes_go_with_every_turn_of_a_load(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I8: however much of it there is, and whatever has waited for longer; and not behind its rows in one insert."""
+    monkeypatch.setattr(engine, "_LARGE_ROWS", 100)
+    delivered: list[set[UUID]] = []
+    deliver = ClickHouseDestination.deliver
+
+    def noting(
+        self: ClickHouseDestination, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
+    ) -> None:
+        if mapping.mapping_id == "users":
+            delivered.append({entry.pair.tenancy_id for entry in slices})
+        deliver(self, mapping, slices, blocks)
+
+    monkeypatch.setattr(ClickHouseDestination, "deliver", noting)
+    large, *others = (pipeline.app.tenancy() for _ in range(3))
+    pipeline.app.run(
+        'insert into "ProjectUser" '
+        '("tenancyId", "projectUserId", "mirroredProjectId", "mirroredBranchId", "displayName", "updatedAt") '
+        'select "id", gen_random_uuid(), "projectId", "branchId", \'user\', now() '
+        'from "Tenancy", generate_series(1, 300) where "id" = %s',
+        large,
+    )
+    pipeline.sequence()
+    with pipeline.worker() as worker:
+        for tenancy in others:
+            pipeline.app.user(tenancy)
+            pipeline.sequence()
+            worker._engine._size.rows = 100
+            results = worker.run_once()
+            assert tenancy in {result.item.tenancy_id for result in results}
+            assert sum(result.delivery.upserted for result in results) == 101
+    assert {frozenset(tenancies) for tenancies in delivered} >= {frozenset([tenancy]) for tenancy in others}
+    pipeline.drain()
+    pipeline.assert_equal("users")
