@@ -7,7 +7,7 @@ import pytest
 
 from dbsync_pipeline.destinations.base import Slice
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
-from dbsync_pipeline.engine import engine
+from dbsync_pipeline.engine import chunks
 from dbsync_pipeline.engine.turns import TurnSize
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline_tests.harness import Harness
@@ -39,7 +39,7 @@ def test_turns_stay_within_their_bounds() -> None:
 
 def test_small_changes_go_with_every_turn_of_a_load(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """I8: however much of it there is, and whatever has waited for longer; and not behind its rows in one insert."""
-    monkeypatch.setattr(engine, "_LARGE_ROWS", 100)
+    monkeypatch.setattr(chunks, "LARGE_ROWS", 100)
     delivered: list[set[UUID]] = []
     deliver = ClickHouseDestination.deliver
 
