@@ -97,6 +97,9 @@ def test_without_a_webhook_there_are_no_sensors_and_with_one_they_are_off(
 def test_a_job_that_fails_again_and_again_is_told_once(
     pipeline: Harness, chat: Chat, watched: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What has failed rests for as long as the test takes.
+    monkeypatch.setenv("DBSYNC_RETRY_BASE_SECONDS", "3600")
+    monkeypatch.setenv("DBSYNC_RETRY_MAX_SECONDS", "3600")
     tenancy = pipeline.app.tenancy()
 
     def fail() -> None:

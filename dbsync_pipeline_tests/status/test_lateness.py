@@ -8,7 +8,7 @@ from dbsync_pipeline.lateness import Standstill, behind_seconds
 from dbsync_pipeline.status import MappingStatus, Status
 
 USERS = MappingStatus("users", "clickhouse", 1, 3, 0, 0, 2.0, 0, None, 0, 0, None, 0, None)
-WAITING = Status([USERS], [], 7, False, [])
+WAITING = Status([USERS], [], 7, False, [], [])
 
 
 def test_changes_are_late_when_no_number_is_given_out_while_they_wait() -> None:
