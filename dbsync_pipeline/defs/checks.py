@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key, copy_key, postgres_key
+from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.destinations.configured import databases_of
 from dbsync_pipeline.mappings.catalog import Catalog
@@ -23,7 +24,6 @@ from dbsync_pipeline.verify.differences import MEANINGS, Verified
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline.verify.scope import Scope, Share
 
-EQUALS_SOURCE = "equals_source"
 VERIFY_JOB = "verify_job"
 
 _VERIFY = "verify"

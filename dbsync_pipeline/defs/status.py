@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.sensors import on_source
 from dbsync_pipeline.defs.specs import OWNERS, clickhouse_key, postgres_key
+from dbsync_pipeline.defs.verdicts import UP_TO_DATE
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.lateness import Standstill, behind_seconds
 from dbsync_pipeline.mappings.catalog import Catalog
@@ -24,7 +25,6 @@ from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.status import MappingStatus, Status, read_status, waiting_for_sequencer
 
 STATUS = dg.AssetKey(["dbsync", "status"])
-UP_TO_DATE = "up_to_date"
 
 _SECONDS_BETWEEN_LOOKS = 60
 _KEYS = {"clickhouse": clickhouse_key, "postgres": postgres_key}

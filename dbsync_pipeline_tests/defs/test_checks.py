@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from dbsync_pipeline.defs.checks import EQUALS_SOURCE
 from dbsync_pipeline.defs.specs import clickhouse_key, postgres_key
+from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline.verify.scope import SLOTS, Scope, Share
 from dbsync_pipeline_tests.defs.conftest import Deployment
@@ -58,6 +58,42 @@ def test_a_check_is_red_for_as_long_as_something_differs(pipeline: Harness, depl
     assert sum(entry.differing for entry in verify(pipeline.pipeline, Choice(), repair=True, patience_seconds=0)) == 2
     pipeline.drain()
     assert failing(check(deployment, share=share)) == set()
+
+
+def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harness, deployment: Deployment) -> None:
+    """Dagster shows no verdict that is older than the newest materialization of any partition."""
+    one, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    pipeline.app.user(one)
+    pipeline.app.user(other)
+    pipeline.drain()
+    table = pipeline.names.table(pipeline.catalog.mapping("users"))
+    pipeline.clickhouse.execute(f"delete from {table} where tenancy_id = '{one}'")
+    red = check(deployment)[clickhouse_key("users")]
+    check_key = dg.AssetCheckKey(clickhouse_key("users"), EQUALS_SOURCE)
+
+    def shown() -> dg.AssetCheckEvaluation | None:
+        found = deployment.instance.event_log_storage.get_latest_asset_check_execution_by_key([check_key])[check_key]
+        newest = deployment.instance.get_latest_materialization_event(clickhouse_key("users"))
+        assert newest is not None
+        assert found.event is not None
+        return found.event.asset_check_evaluation if found.event.timestamp > newest.timestamp else None
+
+    pipeline.app.user(other)
+    pipeline.sequence()
+    assert deployment.run("sync_job").success
+    again = shown()
+    assert again is not None
+    assert not again.passed
+    assert (again.description, again.metadata) == (red.description, red.metadata)
+
+    assert sum(entry.differing for entry in verify(pipeline.pipeline, Choice(), repair=True, patience_seconds=0)) == 1
+    pipeline.drain()
+    assert failing(check(deployment)) == set()
+    pipeline.app.user(other)
+    pipeline.sequence()
+    assert deployment.run("sync_job").success
+    # What has passed is left to Dagster: saying it again with every materialization would fill its storage.
+    assert shown() is None
 
 
 def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Deployment) -> None:

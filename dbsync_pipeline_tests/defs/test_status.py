@@ -5,7 +5,8 @@ import pytest
 
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key
-from dbsync_pipeline.defs.status import STATUS, UP_TO_DATE
+from dbsync_pipeline.defs.status import STATUS
+from dbsync_pipeline.defs.verdicts import UP_TO_DATE
 from dbsync_pipeline_tests.defs.conftest import Deployment
 from dbsync_pipeline_tests.harness import Harness
 
