@@ -68,7 +68,7 @@ with chosen as materialized (
         d.enabled and coalesce(d.tenancy_id, p.tenancy_id) = p.tenancy_id
             and (d.mappings is null or p.mapping_id = any(d.mappings)) as receives
     from dbsync.pending p join dbsync.destination d using (destination_id)
-    where p.tenancy_id::text = %(tenancy)s and p.mapping_id = any(%(mappings)s)
+    where (%(tenancy)s::text is null or p.tenancy_id::text = %(tenancy)s) and p.mapping_id = any(%(mappings)s)
         and (%(destination)s::text is null or p.destination_id = %(destination)s)
     order by p.destination_id, p.tenancy_id, p.mapping_id
     for update of p
@@ -178,7 +178,7 @@ def retry(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
 
 
 def resync(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
-    """Have everything of a part of one tenancy delivered again, over what is there; return how many pairs that are.
+    """Have all of a tenancy, or of a mapping, delivered again, over what is there; return how many pairs that are.
 
     Whoever is delivering one of them loses the lease. Readers see what is there until a row takes its place; rows that
     the source does not have stay, for `verify` to find.
@@ -187,8 +187,10 @@ def resync(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
         DestinationError: there is no such tenancy or destination.
         MappingError: there is no such mapping.
         NotInstalledError: the source lacks the sync objects.
-        DbsyncError: the sequencer holds its lock for too long.
+        DbsyncError: neither tenancy nor mapping is named, or the sequencer holds its lock for too long.
     """
+    if part.tenancy is None and part.mapping_id is None:
+        raise DbsyncError("nothing is chosen", "Name a tenancy, a mapping, or both.")
     require_installed(connection, catalog)
     _require(connection, catalog, part)
     mappings = [entry.mapping_id for entry in catalog.mappings if part.mapping_id in (None, entry.mapping_id)]

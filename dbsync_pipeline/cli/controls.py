@@ -60,20 +60,20 @@ def retry(tenancy: _Tenancy = None, mapping: _Mapping = None, destination: _Dest
 
 
 def resync(
-    tenancy: Annotated[str, typer.Option(help="Whose rows to deliver again.")],
+    tenancy: Annotated[str | None, typer.Option(help="Only this tenancy.")] = None,
     mapping: Annotated[str | None, typer.Option(help="Only this mapping.")] = None,
     destination: Annotated[
         str | None, typer.Option(help="Only there: clickhouse, or the id of an external database.")
     ] = None,
 ) -> None:
-    """Have everything of a tenancy delivered again, over what is there, by the workers or by `dbsync sync`.
+    """Have everything of a tenancy, or of a mapping, delivered again, over what is there.
 
-    Rows that should not be there are not removed: `dbsync verify --repair` does that.
+    Workers do so, or `dbsync sync`. Rows that should not be there are not removed: `dbsync verify --repair` does that.
     """
     pipeline = Pipeline(load_settings())
     with pipeline.source("resync") as connection:
         pairs = controls.resync(connection, pipeline.catalog, Part(tenancy, mapping, destination))
-    console.print(f"To be delivered again: {pairs:,} pairs of mapping and destination.")
+    console.print(f"To be delivered again: {pairs:,} tables of tenancies in their copies.")
 
 
 def _say(happened: str, outcome: Controlled) -> None:

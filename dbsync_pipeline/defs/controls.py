@@ -1,4 +1,4 @@
-"""Pausing, resuming and retrying from Dagster's launchpad: the functions of the command line, as jobs with config.
+"""Pausing, resuming, retrying and resyncing from Dagster's launchpad: what the command line does, as jobs with config.
 
 A run is over in a moment, whatever it stops: workers see it in the source, not here. What is changed, and what is
 paused after it, is metadata of the op's output.
@@ -13,8 +13,8 @@ from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import visible_failures
 
 
-class RetryChoice(dg.Config):
-    """What of delivery is meant; nothing named means everything."""
+class PartChoice(dg.Config):
+    """What of delivery is meant; what is not named is not narrowed down."""
 
     tenancy: str | None = Field(default=None, description="Delivery of this tenancy.")
     mapping: str | None = Field(default=None, description="Delivery of this mapping.")
@@ -27,7 +27,7 @@ class RetryChoice(dg.Config):
         return Part(self.tenancy, self.mapping, self.destination)
 
 
-class PauseChoice(RetryChoice):
+class PauseChoice(PartChoice):
     """What is to stop or to go on; something has to be chosen."""
 
     sequencer: bool = Field(default=False, description="The numbering of changes.")
@@ -53,11 +53,19 @@ def resume(context: dg.OpExecutionContext, config: PauseChoice, databases: Datab
 
 
 @dg.op(description="Makes what rests after a failure due at once.")
-def retry(context: dg.OpExecutionContext, config: RetryChoice, databases: Databases) -> None:
+def retry(context: dg.OpExecutionContext, config: PartChoice, databases: Databases) -> None:
     """Have tried again what the config says."""
     pipeline = databases.pipeline()
     with visible_failures(), pipeline.source("retry") as connection:
         context.add_output_metadata({"pairs": controls.retry(connection, pipeline.catalog, config.part())})
+
+
+@dg.op(description="Has everything of a tenancy, of a mapping, or of both together, delivered again.")
+def resync(context: dg.OpExecutionContext, config: PartChoice, databases: Databases) -> None:
+    """Have delivered again what the config says."""
+    pipeline = databases.pipeline()
+    with visible_failures(), pipeline.source("resync") as connection:
+        context.add_output_metadata({"pairs": controls.resync(connection, pipeline.catalog, config.part())})
 
 
 def _record(context: dg.OpExecutionContext, outcome: Controlled) -> None:
@@ -82,4 +90,9 @@ def build_control_jobs() -> list[dg.JobDefinition]:
         """Has what rests after a failure tried at once by the runs that are at work, or by those that are started."""
         retry()
 
-    return [pause_job, resume_job, retry_job]
+    @dg.job(name="resync_job", executor_def=dg.in_process_executor)  # pyright: ignore[reportUnknownMemberType] -- likewise
+    def resync_job() -> None:
+        """Has everything of a tenancy or a mapping delivered again, over what is there; readers see no gap."""
+        resync()
+
+    return [pause_job, resume_job, retry_job, resync_job]

@@ -248,6 +248,17 @@ def test_a_resync_delivers_over_what_is_there(pipeline: Harness) -> None:
     external.assert_equal("users")
 
 
+def test_a_resync_of_a_mapping_concerns_every_tenancy_and_one_of_nothing_none(pipeline: Harness) -> None:
+    tenancies = [pipeline.app.tenancy() for _ in range(2)]
+    everything(pipeline, tenancies)
+    pipeline.drain()
+    with pytest.raises(DbsyncError, match="nothing is chosen"):
+        controls.resync(pipeline.admin, pipeline.catalog, Part(destination_id="clickhouse"))
+    assert controls.resync(pipeline.admin, pipeline.catalog, Part(mapping_id="teams")) == 2
+    delivered = {(entry.item.tenancy_id, entry.item.mapping_id) for entry in pipeline.sync()}
+    assert delivered == {(tenancy, "teams") for tenancy in tenancies}
+
+
 def test_a_resync_takes_the_lease_and_leaves_out_who_does_not_receive(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     external = pipeline.configure_external(tenancy, mappings=["users"])

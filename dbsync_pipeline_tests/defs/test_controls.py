@@ -56,6 +56,15 @@ def test_what_rests_is_due_again(pipeline: Harness, deployment: Deployment, rest
     pipeline.assert_equal("session_replays")
 
 
+def test_a_mapping_is_delivered_again(pipeline: Harness, deployment: Deployment) -> None:
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.drain()
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('users'))}")
+    assert said(run(deployment, "resync", mapping="users")) == {"pairs": 1}
+    assert deployment.run("sync_job").success
+    pipeline.assert_equal("users")
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [({}, "nothing is chosen"), ({"mapping": "nothing"}, "no mapping 'nothing'")],
