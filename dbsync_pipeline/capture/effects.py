@@ -55,33 +55,15 @@ def by_the_application() -> sql.Composed:
 
 def entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:
     """Write the tombstones of rows that are about to go, or gone."""
-    return sql.SQL(
-        "insert into {tombstone} (mapping_id, tenancy_id, identity) "
-        "select {mapping}, {tenancy}, {identity} from {rows} as source where {filter};"
-    ).format(
-        tombstone=ours("tombstone"),
-        mapping=sql.Literal(mapping.mapping_id),
-        tenancy=_tombstone_tenancy(mapping),
-        identity=identity_object(mapping),
-        rows=rows,
-        filter=row_filter(mapping),
-    )
+    return _entomb_where(mapping, rows, row_filter(mapping))
 
 
 def entomb_left(mapping: SyncMapping) -> sql.Composed:
     """Entomb a row that keeps existing, but no longer under its old key and tenancy, or no longer within the filter."""
-    return sql.SQL(
-        "insert into {tombstone} (mapping_id, tenancy_id, identity) select {mapping}, {tenancy}, {identity} "
-        "from (select old.*) as source where {filter} and not exists ("
-        "select from (select new.*) as source where {filter} and {same});"
-    ).format(
-        tombstone=ours("tombstone"),
-        mapping=sql.Literal(mapping.mapping_id),
-        tenancy=_tombstone_tenancy(mapping),
-        identity=identity_object(mapping),
-        filter=row_filter(mapping),
-        same=same_columns(mapping.identity, SOURCE, "old"),
+    left = sql.SQL("{filter} and not exists (select from (select new.*) as source where {filter} and {same})").format(
+        filter=row_filter(mapping), same=same_columns(mapping.identity, SOURCE, "old")
     )
+    return _entomb_where(mapping, sql.SQL("(select old.*)"), left)
 
 
 def by_likeness(feeds: Sequence[Feed]) -> list[list[Feed]]:
@@ -154,6 +136,20 @@ def touch_tenancies(catalog: Catalog, record: str) -> list[sql.Composable]:
     """Send every row of the tenancy again: to where it belongs now, and as gone to everywhere else."""
     tenancy_id = column(catalog.tenancy.id, record)
     return [sql.SQL("{};").format(touch_tenancy(mapping, tenancy_id)) for mapping in catalog.mappings]
+
+
+def _entomb_where(mapping: SyncMapping, rows: sql.Composable, condition: sql.Composable) -> sql.Composed:
+    return sql.SQL(
+        "insert into {tombstone} (mapping_id, tenancy_id, identity) "
+        "select {mapping}, {tenancy}, {identity} from {rows} as source where {condition};"
+    ).format(
+        tombstone=ours("tombstone"),
+        mapping=sql.Literal(mapping.mapping_id),
+        tenancy=_tombstone_tenancy(mapping),
+        identity=identity_object(mapping),
+        rows=rows,
+        condition=condition,
+    )
 
 
 def _tombstone_tenancy(mapping: SyncMapping) -> sql.Composable:

@@ -4,6 +4,8 @@ A run is over in a moment, whatever it stops: workers see it in the source, not 
 paused after it, is metadata of the op's output.
 """
 
+from collections.abc import Callable
+
 import dagster as dg
 from pydantic import Field
 
@@ -37,19 +39,13 @@ class PauseChoice(PartChoice):
 @dg.op(description="Stops numbering, all delivery, or that of what tenancy, mapping and destination together name.")
 def pause(context: dg.OpExecutionContext, config: PauseChoice, databases: Databases) -> None:
     """Pause what the config says."""
-    pipeline = databases.pipeline()
-    with visible_failures(), pipeline.source("pause") as connection:
-        part = controls.chosen(sync=config.sync, part=config.part(), sequencer=config.sequencer)
-        _record(context, controls.pause(connection, pipeline.catalog, part, sequencer=config.sequencer))
+    _change(context, config, databases, controls.pause)
 
 
 @dg.op(description="Ends the pause that was begun with the same config.")
 def resume(context: dg.OpExecutionContext, config: PauseChoice, databases: Databases) -> None:
     """Resume what the config says."""
-    pipeline = databases.pipeline()
-    with visible_failures(), pipeline.source("resume") as connection:
-        part = controls.chosen(sync=config.sync, part=config.part(), sequencer=config.sequencer)
-        _record(context, controls.resume(connection, pipeline.catalog, part, sequencer=config.sequencer))
+    _change(context, config, databases, controls.resume)
 
 
 @dg.op(description="Makes what rests after a failure due at once.")
@@ -68,8 +64,14 @@ def resync(context: dg.OpExecutionContext, config: PartChoice, databases: Databa
         context.add_output_metadata({"pairs": controls.resync(connection, pipeline.catalog, config.part())})
 
 
-def _record(context: dg.OpExecutionContext, outcome: Controlled) -> None:
-    context.add_output_metadata({"pairs": outcome.pairs, "paused": outcome.paused})
+def _change(
+    context: dg.OpExecutionContext, config: PauseChoice, databases: Databases, change: Callable[..., Controlled]
+) -> None:
+    pipeline = databases.pipeline()
+    with visible_failures(), pipeline.source(change.__name__) as connection:
+        part = controls.chosen(sync=config.sync, part=config.part(), sequencer=config.sequencer)
+        outcome = change(connection, pipeline.catalog, part, sequencer=config.sequencer)
+        context.add_output_metadata({"pairs": outcome.pairs, "paused": outcome.paused})
 
 
 def build_control_jobs() -> list[dg.JobDefinition]:
