@@ -38,4 +38,4 @@ class TurnSize:
             rows_in_time = int(rows * _SECONDS_IN_COMPANY / max(seconds, 0.001))
             self.rows = min(max(rows_in_time, self.least), self.most)
         else:
-            self.rows = min(self.rows * 2, self.most)
+            self.rows = self.most
