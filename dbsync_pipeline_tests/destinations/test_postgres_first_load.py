@@ -1,5 +1,7 @@
 """First loads of external databases: straight into an empty table, for as long as everything that comes is new."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
@@ -47,6 +49,16 @@ def test_a_first_load_in_several_batches_needs_no_stage(pipeline: Harness, stage
     assert staged == []
 
 
+@contextmanager
+def begun(pipeline: Harness, tenancy: UUID) -> Generator[tuple[External, SyncCycle]]:
+    """Configure a database for a tenancy that has more users than a batch, and deliver the first batch of them."""
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.sequence()
+    with pipeline.external_worker(external.destination_id) as worker:
+        worker.run_once()
+        yield external, worker
+
+
 def has_key(external: External) -> bool:
     ((found,),) = external.run(
         "select exists (select from pg_constraint where contype = 'p' and conrelid = 'dbsync.users'::regclass)"
@@ -90,11 +102,8 @@ def test_a_large_first_load_that_is_cut_short_goes_on_with_a_key(pipeline: Harne
     pipeline.configure(chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     users = {pipeline.app.user(tenancy) for _ in range(5)}
-    external = pipeline.configure_external(tenancy, mappings=["users"])
-    pipeline.sequence()
-    with pipeline.external_worker(external.destination_id) as worker:
-        worker.run_once()
-    assert not has_key(external)
+    with begun(pipeline, tenancy) as (external, _worker):
+        assert not has_key(external)
     if change == "more":
         users.add(pipeline.app.user(tenancy))
     if change == "changed":
@@ -138,10 +147,7 @@ def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline:
     pipeline.configure(chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     users = [pipeline.app.user(tenancy, displayName=f"number {number}") for number in range(5)]
-    external = pipeline.configure_external(tenancy, mappings=["users"])
-    pipeline.sequence()
-    with pipeline.external_worker(external.destination_id) as worker:
-        worker.run_once()
+    with begun(pipeline, tenancy) as (external, worker):
         external.run("alter table dbsync.users add constraint polite check (display_name <> 'number 3')")
         (result,) = worker.run_once()
 
@@ -155,10 +161,7 @@ def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, stag
     app = pipeline.app
     tenancy = app.tenancy()
     users = [app.user(tenancy) for _ in range(6)]
-    external = pipeline.configure_external(tenancy, mappings=["users"])
-    pipeline.sequence()
-    with pipeline.external_worker(external.destination_id) as worker:
-        worker.run_once()
+    with begun(pipeline, tenancy) as (external, worker):
         changed, gone, *_ = names(external)
         app.update("ProjectUser", {"projectUserId": changed}, displayName="changed")
         app.delete("ProjectUser", projectUserId=gone)
@@ -176,10 +179,7 @@ def test_a_batch_that_ends_beyond_where_a_large_first_load_began_needs_the_key(p
     tenancy = pipeline.app.tenancy()
     for _ in range(5):
         pipeline.app.user(tenancy)
-    external = pipeline.configure_external(tenancy, mappings=["users"])
-    pipeline.sequence()
-    with pipeline.external_worker(external.destination_id) as worker:
-        worker.run_once()
+    with begun(pipeline, tenancy) as (external, worker):
         changed = next(iter(names(external)))
         pipeline.app.update("ProjectUser", {"projectUserId": changed}, displayName="changed")
         pipeline.sequence()
@@ -194,10 +194,7 @@ def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: H
     app = pipeline.app
     tenancy = app.tenancy()
     users = {app.user(tenancy) for _ in range(4)}
-    external = pipeline.configure_external(tenancy, mappings=["users"])
-    pipeline.sequence()
-    with pipeline.external_worker(external.destination_id) as worker:
-        worker.run_once()
+    with begun(pipeline, tenancy) as (external, worker):
         brief = app.user(tenancy)
         pipeline.sequence()
         app.delete("ProjectUser", projectUserId=brief)
@@ -256,3 +253,25 @@ def test_two_first_loads_into_one_database(pipeline: Harness) -> None:
         finish(second)
 
     assert names(mine).keys() == users
+
+
+def test_new_versions_of_rows_find_room_where_the_old_ones_are(pipeline: Harness) -> None:
+    """Each version that does not would cost an entry in every index of the table, its owner's included."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.run(
+        'insert into "ProjectUser" '
+        '("tenancyId", "projectUserId", "mirroredProjectId", "mirroredBranchId", "displayName", "updatedAt") '
+        'select "id", gen_random_uuid(), "projectId", "branchId", \'user\', now() '
+        'from "Tenancy", generate_series(1, 300) where "id" = %s',
+        tenancy,
+    )
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.drain()
+    in_first_page = "(ctid::text::point)[0] = 0"
+    ((before,),) = external.run(f"select count(*) from dbsync.users where {in_first_page}")
+    ((user,),) = external.run(f"select id from dbsync.users where {in_first_page} limit 1")
+    pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="changed")
+    pipeline.drain()
+
+    assert 1 < before < 300
+    assert external.run(f"select {in_first_page} from dbsync.users where display_name = 'changed'") == [(True,)]
