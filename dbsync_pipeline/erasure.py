@@ -28,7 +28,7 @@ from dbsync_pipeline.engine.snapshot import open_views
 from dbsync_pipeline.errors import BehindError, DbsyncError, DestinationError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import CLICKHOUSE, expression, ours, table_name
+from dbsync_pipeline.mappings.relation import CLICKHOUSE, DISTRUST, expression, ours, table_name
 from dbsync_pipeline.mappings.types import data_type
 from dbsync_pipeline.pending.queue import is_claimed
 from dbsync_pipeline.pipeline import Pipeline
@@ -51,12 +51,6 @@ _IS_THERE: LiteralString = """
 select exists (select from dbsync.tenancy where tenancy_id = {id} and deleted_at is null)
     or exists (select from {table} as source where {column} = {id})
 """
-_DISTRUST: LiteralString = """
-insert into dbsync.purged as known (tenancy_id, mapping_id, sequence_id)
-select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1
-from dbsync.pending p cross join dbsync.sequencer s where p.tenancy_id = {id}
-on conflict (tenancy_id, mapping_id) do update set sequence_id = greatest(known.sequence_id, excluded.sequence_id)
-"""
 _WAIT_NO_LONGER: LiteralString = """
 with waiting as materialized (
     select destination_id, mapping_id from dbsync.pending where tenancy_id = {id} and wanted > reached
@@ -68,7 +62,7 @@ update dbsync.pending p set wanted = p.reached, attempts = 0, last_error = null 
 where p.tenancy_id = {id} and (p.destination_id, p.mapping_id) = (waiting.destination_id, waiting.mapping_id)
 """
 _CLOSE: tuple[LiteralString, ...] = (
-    _DISTRUST,
+    DISTRUST,
     _WAIT_NO_LONGER,
     "delete from dbsync.tombstone where tenancy_id = {id}",
 )
@@ -196,8 +190,12 @@ class _Books:
     def __init__(self, connection: psycopg.Connection, catalog: Catalog, tenancy: str) -> None:
         self._connection = connection
         self._tenancy = tenancy
+        tenancy_id = sql.SQL("{}::{}").format(
+            sql.Literal(tenancy), expression(data_type(catalog.tenancy.type).postgres)
+        )
         self._names = {
-            "id": sql.SQL("{}::{}").format(sql.Literal(tenancy), expression(data_type(catalog.tenancy.type).postgres)),
+            "id": tenancy_id,
+            "pairs": sql.SQL("p.tenancy_id = {}").format(tenancy_id),
             "table": table_name(catalog.tenancy.table),
             "column": sql.Identifier("source", catalog.tenancy.id),
         }

@@ -11,6 +11,7 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import abandoned_mappings, installed_id, remember
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
+    DISTRUST,
     IS_PAUSED,
     SEQUENCER_LOCK,
     SyncColumns,
@@ -43,16 +44,16 @@ def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Ste
     """Nothing waits for a mapping that is gone; its epochs stay, so that one that returns is delivered anew."""
     steps: list[Step] = []
     for mapping_id in abandoned_mappings(installed, catalog):
-        names = {"mapping": sql.Literal(mapping_id), "object": sql.Literal(f"mapping {mapping_id}")}
+        names = {
+            "mapping": sql.Literal(mapping_id),
+            "object": sql.Literal(f"mapping {mapping_id}"),
+            "pairs": sql.SQL("p.mapping_id = {}").format(sql.Literal(mapping_id)),
+        }
         statements = (
             "update dbsync.pending set wanted = reached where mapping_id = {mapping}",
             "delete from dbsync.touch where split_part(dependant_id, '.', 1) = {mapping}",
             # Should it return, nobody will have written tombstones for what was deleted meanwhile.
-            (
-                "insert into dbsync.purged as known select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1 "
-                "from dbsync.pending p cross join dbsync.sequencer s where p.mapping_id = {mapping} "
-                "on conflict (tenancy_id, mapping_id) do update set sequence_id = excluded.sequence_id"
-            ),
+            DISTRUST,
             "delete from dbsync.tombstone where mapping_id = {mapping}",
             "delete from dbsync.placement where mapping_id = {mapping}",
             "delete from dbsync.installed where object_id = {object}",

@@ -33,6 +33,14 @@ IS_PAUSED: LiteralString = """exists (
 )"""
 """Whether a rule pauses a destination, tenancy and mapping; whoever makes a pair pending asks, under the lock above."""
 
+DISTRUST: LiteralString = """
+insert into dbsync.purged as known (tenancy_id, mapping_id, sequence_id)
+select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1
+from dbsync.pending p cross join dbsync.sequencer s where {pairs}
+on conflict (tenancy_id, mapping_id) do update set sequence_id = greatest(known.sequence_id, excluded.sequence_id)
+"""
+"""Notes that no tombstones tell what was deleted of `pairs`, a condition on `dbsync.pending p`, up to this moment."""
+
 SEQUENCER_SETTING = "dbsync.sequencer"
 """Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""
 

@@ -3,6 +3,7 @@
 import datetime as dt
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import dagster as dg
 
@@ -60,14 +61,20 @@ def test_a_check_is_red_for_as_long_as_something_differs(pipeline: Harness, depl
     assert failing(check(deployment, share=share)) == set()
 
 
-def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harness, deployment: Deployment) -> None:
-    """Dagster shows no verdict that is older than the newest materialization of any partition."""
+def two_tenancies_one_damaged(pipeline: Harness) -> tuple[UUID, UUID]:
+    """Make two tenancies with a user each; ClickHouse loses that of the first."""
     one, other = pipeline.app.tenancy(), pipeline.app.tenancy()
     pipeline.app.user(one)
     pipeline.app.user(other)
     pipeline.drain()
     table = pipeline.names.table(pipeline.catalog.mapping("users"))
     pipeline.clickhouse.execute(f"delete from {table} where tenancy_id = '{one}'")
+    return one, other
+
+
+def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harness, deployment: Deployment) -> None:
+    """Dagster shows no verdict that is older than the newest materialization of any partition."""
+    _damaged, other = two_tenancies_one_damaged(pipeline)
     red = check(deployment)[clickhouse_key("users")]
     check_key = dg.AssetCheckKey(clickhouse_key("users"), EQUALS_SOURCE)
 
@@ -97,12 +104,7 @@ def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harnes
 
 
 def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Deployment) -> None:
-    one, other = pipeline.app.tenancy(), pipeline.app.tenancy()
-    pipeline.app.user(one)
-    pipeline.app.user(other)
-    pipeline.drain()
-    table = pipeline.names.table(pipeline.catalog.mapping("users"))
-    pipeline.clickhouse.execute(f"delete from {table} where tenancy_id = '{one}'")
+    one, other = two_tenancies_one_damaged(pipeline)
     assert failing(check(deployment, tenancies=[str(other)])) == set()
     assert failing(check(deployment, tenancies=[str(one)])) == {clickhouse_key("users")}
 

@@ -151,9 +151,8 @@ def test_what_is_there_or_not_delivered_is_refused(pipeline: Harness, doomed: UU
     erased(pipeline, doomed)
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["with its lease", "after its lease"])
-def test_a_worker_in_the_middle_brings_nothing_back(pipeline: Harness, doomed: UUID, lost: bool) -> None:
-    """It has rows of the tenancy in its hands that it read before the tenancy was deleted."""
+def left_in_the_middle(pipeline: Harness, doomed: UUID) -> tuple[Steps, WatchedWorker]:
+    """Stop a worker that has rows in its hands; the tenancy is deleted then, and another worker delivers that."""
     pipeline.sequence()
     work = Steps()
     worker = WatchedWorker(pipeline, tell=work.wait)
@@ -163,6 +162,13 @@ def test_a_worker_in_the_middle_brings_nothing_back(pipeline: Harness, doomed: U
     pipeline.sequence()
     expire_leases(pipeline)
     pipeline.sync()
+    return work, worker
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["with its lease", "after its lease"])
+def test_a_worker_in_the_middle_brings_nothing_back(pipeline: Harness, doomed: UUID, lost: bool) -> None:
+    """It has rows of the tenancy in its hands that it read before the tenancy was deleted."""
+    work, worker = left_in_the_middle(pipeline, doomed)
     if not lost:
         worker_id = worker.queueing.info.backend_pid
         pipeline.admin.execute("update dbsync.pending set lease_worker = %s where tenancy_id = %s", [worker_id, doomed])
@@ -181,15 +187,7 @@ def test_a_worker_in_the_middle_brings_nothing_back(pipeline: Harness, doomed: U
 
 
 def test_a_worker_that_does_not_end_is_an_error(pipeline: Harness, doomed: UUID) -> None:
-    pipeline.sequence()
-    work = Steps()
-    worker = WatchedWorker(pipeline, tell=work.wait)
-    work.start(worker.cycle.run_once)
-    work.until("deliver")
-    delete(pipeline, doomed)
-    pipeline.sequence()
-    expire_leases(pipeline)
-    pipeline.sync()
+    work, worker = left_in_the_middle(pipeline, doomed)
     with pytest.raises(BehindError, match="a worker that began before"):
         erase(pipeline.pipeline, str(doomed), workers_seconds=0)
     work.finish()
