@@ -20,7 +20,7 @@ from dbsync_pipeline.defs.partitions import TENANCIES
 from dbsync_pipeline.defs.presence import HAND_OVER_SECONDS, Presence
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import copy_key
-from dbsync_pipeline.defs.verdicts import repeat_failures
+from dbsync_pipeline.defs.verdicts import Failures
 from dbsync_pipeline.defs.work import beside, failure_of, through_outages, visible_failures
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import PassResult
@@ -251,6 +251,7 @@ class _Books:
     def __init__(self, context: dg.OpExecutionContext) -> None:
         self._context = context
         self._keys: set[str] | None = None
+        self._failures = Failures(context.instance, context.run)
         self.recorded = 0
 
     def record(self, ledger: Ledger) -> None:
@@ -264,10 +265,7 @@ class _Books:
         for pair, advance in advances:
             self._context.log_event(advance.materialization(pair))
         self.recorded += len(advances)
-        repeat_failures(
-            self._context.instance,
-            {copy_key(advance.destination_id, pair.mapping_id) for pair, advance in advances},
-        )
+        self._failures.repeat({copy_key(advance.destination_id, pair.mapping_id) for pair, advance in advances})
 
     def _add_keys(self, tenancies: set[str]) -> None:
         """An event of a partition that does not exist is never shown; should a tenancy be gone, its sensor notices."""

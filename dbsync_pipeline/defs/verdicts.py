@@ -1,7 +1,8 @@
 """Keeps a failed check in sight while its asset lives on.
 
-Dagster shows a verdict until any partition of the asset is materialized later, which for a copy that is being written
-to is a matter of seconds. So whoever records materializations says again what has failed, and until it passes.
+Dagster shows a verdict until any partition of the asset is materialized later by another run, which for a copy that is
+being written to is a matter of seconds. So a run that records materializations says itself what has failed, and until
+it passes.
 """
 
 from collections.abc import Iterable
@@ -15,13 +16,27 @@ UP_TO_DATE = "up_to_date"
 """Name of the check of how far a copy is behind."""
 
 
-def repeat_failures(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> None:
-    """Record the newest verdicts of the checks of some assets again, as they were, if they are failures."""
-    checks = [dg.AssetCheckKey(key, name) for key in keys for name in (EQUALS_SOURCE, UP_TO_DATE)]
-    for record in instance.event_log_storage.get_latest_asset_check_execution_by_key(checks).values():
-        # One that is being evaluated has no verdict yet, and will have one of its own.
-        verdict = record.event.asset_check_evaluation if record.event is not None else None
-        if verdict is not None and not verdict.passed:
+class Failures:
+    """What one run says again of the assets that it materializes."""
+
+    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+        self._instance = instance
+        self._run = run
+        self._said: set[dg.AssetCheckKey] = set()
+
+    def repeat(self, keys: Iterable[dg.AssetKey]) -> None:
+        """Record the newest verdicts of the checks of some assets as they were, if they are failures and not its own.
+
+        What a run has said itself is in sight for as long as its materializations are the newest, but it can say it
+        once only. A verdict that came after that is recorded without a run, and again after each materialization.
+        """
+        checks = [dg.AssetCheckKey(key, name) for key in keys for name in (EQUALS_SOURCE, UP_TO_DATE)]
+        newest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+        for check, record in newest.items():
+            # One that is being evaluated has no verdict yet, and will have one of its own.
+            verdict = record.event.asset_check_evaluation if record.event is not None else None
+            if verdict is None or verdict.passed or record.run_id == self._run.run_id:
+                continue
             again = dg.AssetCheckEvaluation(
                 asset_key=verdict.asset_key,
                 check_name=verdict.check_name,
@@ -30,4 +45,13 @@ def repeat_failures(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -
                 severity=verdict.severity,
                 description=verdict.description,
             )
-            instance.report_runless_asset_event(again)
+            if check in self._said:
+                self._instance.report_runless_asset_event(again)
+                continue
+            self._said.add(check)
+            event = dg.DagsterEvent(
+                event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+                job_name=self._run.job_name,
+                event_specific_data=again,
+            )
+            self._instance.report_dagster_event(event, self._run.run_id)

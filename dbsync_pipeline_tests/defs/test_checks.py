@@ -1,11 +1,14 @@
 """The checks of copies in a Dagster instance: green, red with a table of the rows, and green again."""
 
+import asyncio
 import datetime as dt
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import dagster as dg
+from dagster._core.events import StepMaterializationData
+from dagster._core.loader import LoadingContextForTest
 
 from dbsync_pipeline.defs.specs import clickhouse_key, postgres_key
 from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
@@ -80,18 +83,28 @@ def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harnes
 
     def shown() -> dg.AssetCheckEvaluation | None:
         found = deployment.instance.event_log_storage.get_latest_asset_check_execution_by_key([check_key])[check_key]
-        newest = deployment.instance.get_latest_materialization_event(clickhouse_key("users"))
-        assert newest is not None
-        assert found.event is not None
-        return found.event.asset_check_evaluation if found.event.timestamp > newest.timestamp else None
+        current = asyncio.run(found.targets_latest_materialization(LoadingContextForTest(deployment.instance)))
+        return found.evaluation if current else None
 
     pipeline.app.user(other)
     pipeline.sequence()
-    assert deployment.run("sync_job").success
+    run = deployment.run("sync_job")
+    assert run.success
     again = shown()
     assert again is not None
     assert not again.passed
     assert (again.description, again.metadata) == (red.description, red.metadata)
+    # Nor does a later one of the same run hide it.
+    later = dg.AssetMaterialization(clickhouse_key("users"), partition=str(other))
+    deployment.instance.report_dagster_event(
+        dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name="sync_job",
+            event_specific_data=StepMaterializationData(later),
+        ),
+        run.run_id,
+    )
+    assert shown() == again
 
     assert sum(entry.differing for entry in verify(pipeline.pipeline, Choice(), repair=True, patience_seconds=0)) == 1
     pipeline.drain()
