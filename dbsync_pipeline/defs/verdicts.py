@@ -28,7 +28,7 @@ class Failures:
         """Record the newest verdicts of the checks of some assets as they were, if they are failures and not its own.
 
         What a run has said itself is in sight for as long as its materializations are the newest, but it can say it
-        once only. A verdict that came after that is recorded without a run, and again after each materialization.
+        once only. A verdict that came after that is recorded without a run, each time for the newest of them.
         """
         checks = [dg.AssetCheckKey(key, name) for key in keys for name in (EQUALS_SOURCE, UP_TO_DATE)]
         newest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
@@ -45,6 +45,7 @@ class Failures:
                 severity=verdict.severity,
                 description=verdict.description,
             )
+            again = self._of_newest(verdict)
             if check in self._said:
                 self._instance.report_runless_asset_event(again)
                 continue
@@ -55,3 +56,19 @@ class Failures:
                 event_specific_data=again,
             )
             self._instance.report_dagster_event(event, self._run.run_id)
+
+    def _of_newest(self, verdict: dg.AssetCheckEvaluation) -> dg.AssetCheckEvaluation:
+        """Return a failure as one of the asset as it is now: Dagster hides those of an earlier materialization."""
+        target = verdict.target_materialization_data
+        if target is not None:
+            newest = self._instance.fetch_materializations(verdict.asset_key, limit=1).records[0]
+            target = type(target)(storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp)
+        return dg.AssetCheckEvaluation(
+            asset_key=verdict.asset_key,
+            check_name=verdict.check_name,
+            passed=False,
+            metadata=verdict.metadata,
+            target_materialization_data=target,
+            severity=verdict.severity,
+            description=verdict.description,
+        )

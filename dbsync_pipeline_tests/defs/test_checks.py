@@ -11,7 +11,7 @@ from dagster._core.events import StepMaterializationData
 from dagster._core.loader import LoadingContextForTest
 
 from dbsync_pipeline.defs.specs import clickhouse_key, postgres_key
-from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
+from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE, Failures
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline.verify.scope import SLOTS, Scope, Share
 from dbsync_pipeline_tests.defs.conftest import Deployment
@@ -75,36 +75,40 @@ def two_tenancies_one_damaged(pipeline: Harness) -> tuple[UUID, UUID]:
     return one, other
 
 
+def shown(deployment: Deployment) -> dg.AssetCheckEvaluation | None:
+    """Return what the UI shows of the check of users in ClickHouse, by Dagster's own rule."""
+    check_key = dg.AssetCheckKey(clickhouse_key("users"), EQUALS_SOURCE)
+    found = deployment.instance.event_log_storage.get_latest_asset_check_execution_by_key([check_key])[check_key]
+    current = asyncio.run(found.targets_latest_materialization(LoadingContextForTest(deployment.instance)))
+    return found.evaluation if current else None
+
+
+def materialize(deployment: Deployment, run_id: str, tenancy: str) -> None:
+    """Record a materialization of users in ClickHouse as one of a run that goes on."""
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+        job_name="sync_job",
+        event_specific_data=StepMaterializationData(
+            dg.AssetMaterialization(clickhouse_key("users"), partition=tenancy)
+        ),
+    )
+    deployment.instance.report_dagster_event(event, run_id)
+
+
 def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harness, deployment: Deployment) -> None:
     """Dagster shows no verdict that is older than the newest materialization of any partition."""
     _damaged, other = two_tenancies_one_damaged(pipeline)
     red = check(deployment)[clickhouse_key("users")]
-    check_key = dg.AssetCheckKey(clickhouse_key("users"), EQUALS_SOURCE)
-
-    def shown() -> dg.AssetCheckEvaluation | None:
-        found = deployment.instance.event_log_storage.get_latest_asset_check_execution_by_key([check_key])[check_key]
-        current = asyncio.run(found.targets_latest_materialization(LoadingContextForTest(deployment.instance)))
-        return found.evaluation if current else None
-
     pipeline.app.user(other)
     pipeline.sequence()
     run = deployment.run("sync_job")
-    assert run.success
-    again = shown()
+    again = shown(deployment)
     assert again is not None
     assert not again.passed
     assert (again.description, again.metadata) == (red.description, red.metadata)
     # Nor does a later one of the same run hide it.
-    later = dg.AssetMaterialization(clickhouse_key("users"), partition=str(other))
-    deployment.instance.report_dagster_event(
-        dg.DagsterEvent(
-            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
-            job_name="sync_job",
-            event_specific_data=StepMaterializationData(later),
-        ),
-        run.run_id,
-    )
-    assert shown() == again
+    materialize(deployment, run.run_id, str(other))
+    assert shown(deployment) == again
 
     assert sum(entry.differing for entry in verify(pipeline.pipeline, Choice(), repair=True, patience_seconds=0)) == 1
     pipeline.drain()
@@ -113,7 +117,19 @@ def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harnes
     pipeline.sequence()
     assert deployment.run("sync_job").success
     # What has passed is left to Dagster: saying it again with every materialization would fill its storage.
-    assert shown() is None
+    assert shown(deployment) is None
+
+
+def test_a_check_that_fails_again_while_a_run_goes_on_stays_in_sight(pipeline: Harness, deployment: Deployment) -> None:
+    _damaged, other = two_tenancies_one_damaged(pipeline)
+    run = deployment.run("sync_job").dagster_run
+    failures = Failures(deployment.instance, run)
+    for _ in range(3):
+        check(deployment)
+        materialize(deployment, run.run_id, str(other))
+        assert shown(deployment) is None
+        failures.repeat([clickhouse_key("users")])
+        assert shown(deployment) is not None
 
 
 def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Deployment) -> None:
