@@ -137,6 +137,7 @@ def test_a_failed_check_stays_in_sight_when_a_person_materializes_its_asset(
 ) -> None:
     _damaged, other = two_tenancies_one_damaged(pipeline)
     check(deployment)
+    deployment.instance.add_dynamic_partitions("tenancy", [str(other)])
     assert deployment.materialize("users", keys=[str(other)]).success
     assert shown(deployment) is not None
 
