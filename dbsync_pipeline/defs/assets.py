@@ -14,7 +14,6 @@ import dagster as dg
 from dbsync_pipeline.defs.catch_up import catch_up, catch_up_externally
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_spec, postgres_spec, source_spec, view_spec
-from dbsync_pipeline.defs.verdicts import Failures
 from dbsync_pipeline.defs.work import beside, failure_of, visible_failures
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.pipeline import Pipeline
@@ -45,10 +44,7 @@ def _asset(spec: dg.AssetSpec, mapping_id: str, materialize: _Materialize) -> dg
 
     @dg.multi_asset(specs=[spec], name=name, backfill_policy=dg.BackfillPolicy.single_run())
     def copy(context: dg.AssetExecutionContext, databases: Databases) -> dg.MaterializeResult[Any]:
-        try:
-            return materialize(context, databases.pipeline(), spec.key, mapping_id)
-        finally:
-            Failures(context.instance, context.run).repeat([spec.key])
+        return materialize(context, databases.pipeline(), spec.key, mapping_id)
 
     return copy
 

@@ -132,16 +132,6 @@ def test_a_check_that_fails_again_while_a_run_goes_on_stays_in_sight(pipeline: H
         assert shown(deployment) is not None
 
 
-def test_a_failed_check_stays_in_sight_when_a_person_materializes_its_asset(
-    pipeline: Harness, deployment: Deployment
-) -> None:
-    _damaged, other = two_tenancies_one_damaged(pipeline)
-    check(deployment)
-    deployment.instance.add_dynamic_partitions("tenancy", [str(other)])
-    assert deployment.materialize("users", keys=[str(other)]).success
-    assert shown(deployment) is not None
-
-
 def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Deployment) -> None:
     one, other = two_tenancies_one_damaged(pipeline)
     assert failing(check(deployment, tenancies=[str(other)])) == set()
