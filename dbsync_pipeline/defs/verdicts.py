@@ -37,14 +37,6 @@ class Failures:
             verdict = record.event.asset_check_evaluation if record.event is not None else None
             if verdict is None or verdict.passed or record.run_id == self._run.run_id:
                 continue
-            again = dg.AssetCheckEvaluation(
-                asset_key=verdict.asset_key,
-                check_name=verdict.check_name,
-                passed=False,
-                metadata=verdict.metadata,
-                severity=verdict.severity,
-                description=verdict.description,
-            )
             again = self._of_newest(verdict)
             if check in self._said:
                 self._instance.report_runless_asset_event(again)

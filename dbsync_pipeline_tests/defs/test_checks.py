@@ -102,6 +102,7 @@ def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harnes
     pipeline.app.user(other)
     pipeline.sequence()
     run = deployment.run("sync_job")
+    assert run.success
     again = shown(deployment)
     assert again is not None
     assert not again.passed

@@ -1,4 +1,4 @@
-"""How much of a large load a turn takes: little in company, more and more alone."""
+"""How much of a large load a turn takes: little at first and in company, much alone."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
