@@ -152,14 +152,16 @@ class Extraction:
     def _left_places(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
         """Rows that exist are gone from where their tenancy was before, and from everywhere once it is deleted.
 
-        `offset 0` keeps the planner from reading any row before it knows of a tenancy that has such a place.
+        That the rows ask for the place, within `offset 0`, has none of them read before there is one: without it, a
+        slice written as constants would be read a second time to be joined with nothing, a fifth of the reading.
         """
         return sql.SQL(
             "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
             "cross join lateral (select known.tenancy_id, place.columns from jsonb_array_elements("
             "known.former || known.columns) as place (columns) "
             "where known.deleted_at is not null or place.columns <> known.columns) as tenancy "
-            "cross join lateral (select source.* from (select) as here {rows} where {filter} offset 0) as source "
+            "cross join lateral (select source.* from (select) as here {rows} "
+            "where {filter} and tenancy.columns is not null offset 0) as source "
             "cross join lateral (select {sequence} as sequence_id) as row_number where not slice.first"
         ).format(
             values=joined(expression(entry.tombstone) for entry in projection),

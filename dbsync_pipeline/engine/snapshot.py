@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import TransactionStatus
+from psycopg.abc import PQGen
+from psycopg.generators import fetch_many
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.types.json import Jsonb
+from psycopg.waiting import Wait
 
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.errors import NotInstalledError, UnreachableError
@@ -103,15 +107,34 @@ class Snapshot:
             raise
 
     def _read(self, statement: sql.Composed) -> Generator[bytes]:
-        with self.connection.cursor() as cursor, cursor.copy(statement) as rows:
-            block = bytearray()
-            for row in rows:
-                block += row
-                if len(block) >= _BLOCK_BYTES:
-                    yield bytes(block)
-                    block.clear()
-            if block:
-                yield bytes(block)
+        """Read what has arrived from libpq itself: a call of the driver for each row takes as long as all else here."""
+        pgconn = self.connection.pgconn
+        block = bytearray()
+        with self.connection.cursor() as cursor, cursor.copy(statement):
+            while True:
+                size, row = pgconn.get_copy_data(1)
+                if size > 0:
+                    block += row
+                    if len(block) >= _BLOCK_BYTES:
+                        yield bytes(block)
+                        block.clear()
+                elif size == 0:
+                    self.connection.wait(_receive(pgconn))
+                else:
+                    break
+            # No more rows come; whether these were all, the results tell.
+            for result in self.connection.wait(fetch_many(pgconn)):
+                if result.status != ExecStatus.COMMAND_OK:
+                    raise psycopg.errors.error_from_result(result)
+        if block:
+            yield bytes(block)
+
+
+def _receive(pgconn: PGconn) -> PQGen[None]:
+    """Wait for the server, and take in what it has sent."""
+    while not (yield Wait.R):
+        pass
+    pgconn.consume_input()
 
 
 def open_views(connection: psycopg.Connection) -> set[str]:

@@ -141,6 +141,19 @@ def test_a_page_reads_its_own_rows(pipeline: Harness) -> None:
         assert reads(pipeline, extraction.extent([whole], 100)) <= 100 * 5
 
 
+def test_rows_are_not_read_for_places_that_nobody_left(pipeline: Harness) -> None:
+    """A tenancy that was never renamed costs a look at it, also where its rows are too many to be kept for a join."""
+    tenancy = pipeline.app.tenancy()
+    import_users(pipeline.app, tenancy, 3_000)
+    pipeline.sequence()
+    pipeline.admin.execute("analyze")
+    extraction, destination = _extraction(pipeline, "users")
+    upto = pipeline.value("select last_sequence_id from dbsync.sequencer")
+    pipeline.admin.execute("set work_mem = '64kB'")
+    left = extraction._left_places(destination.projection(extraction.mapping), _slices([tenancy], "users", 0, upto))
+    assert reads(pipeline, left) <= 5
+
+
 @pytest.mark.parametrize("mapping", ["users", "team_invitations", "team_member_profiles", "session_replays"])
 def test_a_change_is_found_without_reading_what_did_not(pipeline: Harness, mapping: str) -> None:
     """D32: one changed row in each of a few tenancies, among many rows of many."""
