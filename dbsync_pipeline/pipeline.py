@@ -22,6 +22,7 @@ from dbsync_pipeline.destinations.postgres.destination import PostgresDestinatio
 from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
 from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeLimits
 from dbsync_pipeline.destinations.postgres.tables import ExternalTables
+from dbsync_pipeline.engine.ahead import ReadAhead
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher
 from dbsync_pipeline.engine.engine import Engine
@@ -155,11 +156,14 @@ class Pipeline:
         sweeping: Callable[[psycopg.Connection, SyncMapping, Sequence[str]], None],
         selection: Selection | None,
     ) -> Generator[SyncCycle]:
-        """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary."""
+        """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary.
+
+        A third, opened and closed by itself, reads large loads ahead.
+        """
         self._trace()
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self.reading() as reading, self.source("sync queue") as queueing:
+        with self.reading() as reading, self.source("sync queue") as queueing, ReadAhead(self.reading) as ahead:
             require_installed(queueing, self.catalog)
             destination = open_destination(queueing)
             replica = (
@@ -172,6 +176,7 @@ class Pipeline:
                 self.columns,
                 destination,
                 Gaps(partial(sweeping, queueing)),
+                ahead=ahead,
                 chunk_rows=settings.chunk_rows,
                 replica=replica,
                 throttles=throttles,

@@ -1,6 +1,7 @@
 """Slices cut to size: what of each goes with a turn, and what waits for another."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from dbsync_pipeline.destinations.base import Slice
 
@@ -41,3 +42,14 @@ def smallest_first(chunks: list[Chunk], rows: int, *, most: int) -> list[Chunk]:
         chosen.append(chunk)
         total += chunk.rows
     return chosen
+
+
+def large_left(chunks: Sequence[Chunk], chosen: Sequence[Chunk]) -> Slice | None:
+    """Return what of large loads the turn after this one will begin with; None when nothing large is left."""
+    untouched = [chunk for chunk in chunks if chunk.large and chunk not in chosen]
+    if untouched:
+        return min(untouched, key=lambda chunk: chunk.rows).slice
+    for chunk in chosen:
+        if chunk.large and not chunk.complete:
+            return replace(chunk.slice, after=chunk.slice.upto, upto=chunk.slice.complete_up_to, first=False)
+    return None

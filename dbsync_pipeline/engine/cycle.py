@@ -86,6 +86,7 @@ class SyncCycle:
             self._batch_size, tenancies=self._selection.tenancies, mappings=self._selection.mappings
         )
         if not items:
+            self._engine.rest()
             return []
         by_pair = {Pair(item.tenancy_id, item.mapping_id): item for item in items}
         try:

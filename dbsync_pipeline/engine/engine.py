@@ -10,13 +10,16 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psycopg
+from psycopg import sql
 
 from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
-from dbsync_pipeline.engine.chunks import LARGE_ROWS, Chunk, smallest_first
+from dbsync_pipeline.engine.ahead import Ahead, ReadAhead
+from dbsync_pipeline.engine.chunks import LARGE_ROWS, Chunk, large_left, smallest_first
 from dbsync_pipeline.engine.diagnosis import describe_failure
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.gaps import Gaps
@@ -94,6 +97,32 @@ def _arrived(chunks: Sequence[Chunk], sent: Sent) -> Iterator[tuple[Chunk, Deliv
         )
 
 
+def _in_company(chosen: Sequence[Chunk]) -> bool:
+    """Whether small changes go with a turn."""
+    return any(chunk.rows and not chunk.large for chunk in chosen)
+
+
+@dataclass
+class _Turn:
+    """What one turn reads by, and sends by."""
+
+    snapshot: Snapshot
+    ahead: Ahead | None
+    sender: Sender
+
+    def ahead_apart(self, chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+        """Tell the chunk that was read ahead, which goes by itself, from the others."""
+        begun = [chunk for chunk in chunks if self.ahead is not None and chunk == self.ahead.chunk]
+        return begun, [chunk for chunk in chunks if chunk not in begun]
+
+    def take_ahead(self, chunks: Sequence[Chunk]) -> Iterator[bytes] | None:
+        """Return the rows of chunks if they were read ahead; only once, as a second attempt reads them itself."""
+        if self.ahead is None or list(chunks) != [self.ahead.chunk]:
+            return None
+        blocks, self.ahead = self.ahead.blocks, None
+        return blocks
+
+
 class Engine:
     """Delivers to one destination; owns neither the source session nor the destination.
 
@@ -109,6 +138,7 @@ class Engine:
         destination: Destination,
         gaps: Gaps,
         *,
+        ahead: ReadAhead,
         chunk_rows: int,
         clock: Callable[[], float] = time.monotonic,
         replica: Replica | None = None,
@@ -119,6 +149,7 @@ class Engine:
         self._columns = columns
         self._destination = destination
         self._gaps = gaps
+        self._ahead = ahead
         self._size = TurnSize(most=chunk_rows, least=LARGE_ROWS)
         self._clock = clock
         self._replica = replica
@@ -164,39 +195,72 @@ class Engine:
             allowances = [throttle.take(self._size.most) for throttle in self._throttles]
             most = min([self._size.most, *allowances])
             rows = min(self._size.rows, most)
-            chunks: list[Chunk] = []
-            for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
-                try:
-                    chunks += self._chunks(mapping, of_mapping, snapshot, rows)
-                except psycopg.Error as error:
-                    if snapshot.is_lost(error):
-                        raise
-                    # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
-                    deliveries += _failed(mapping, of_mapping, error)
-            waiting, chunks = chunks, smallest_first(chunks, rows, most=most)
-            for throttle, allowance in zip(self._throttles, allowances, strict=True):
-                throttle.settle(allowance, sum(chunk.rows for chunk in chunks))
-            delivered: list[Slice] = []
-            # Small changes of a mapping would otherwise become visible with the last row of its large loads.
-            small = [chunk for chunk in chunks if not chunk.large]
-            large = [chunk for chunk in chunks if chunk.large]
-            with sending(snapshot, self._destination, self._clock) as sender:
-                begun = [
-                    (mapping, of_mapping, self._begin(mapping, of_mapping, sender))
-                    for part in (small, large)
-                    for mapping, of_mapping in self._by_mapping(part, lambda chunk: chunk.slice)
-                ]
-                for mapping, of_mapping, sent in begun:
-                    for chunk, delivery in self._finish(mapping, of_mapping, sent, snapshot, sender):
+            with self._ahead.taken(slices) as ahead:
+                chunks, failed = self._cut(slices, ahead, snapshot, rows)
+                chosen = smallest_first(chunks, rows, most=most)
+                for throttle, allowance in zip(self._throttles, allowances, strict=True):
+                    throttle.settle(allowance, sum(chunk.rows for chunk in chosen))
+                deliveries += failed
+                delivered: list[Slice] = []
+                with sending(self._destination, self._clock) as sender:
+                    for chunk, delivery in self._deliver(chunks, chosen, _Turn(snapshot, ahead, sender)):
                         deliveries.append(delivery)
                         if delivery.error is None:
                             delivered.append(chunk.slice)
-            with span("checkpoint", pairs=len(delivered)):
-                self._destination.record(delivered)
-        if len(chunks) < len(waiting) or not all(chunk.complete for chunk in chunks):
-            company = any(chunk.rows for chunk in small)
-            self._size.note(sum(chunk.rows for chunk in chunks), self._clock() - began, company=company)
+                with span("checkpoint", pairs=len(delivered)):
+                    self._destination.record(delivered)
+        if len(chosen) < len(chunks) or not all(chunk.complete for chunk in chosen):
+            self._size.note(sum(chunk.rows for chunk in chosen), self._clock() - began, company=_in_company(chosen))
         return deliveries, snapshot.complete_up_to
+
+    def rest(self) -> None:
+        """Keep nothing open between turns, as there is nothing to do for now."""
+        self._ahead.drop()
+
+    def _cut(
+        self, slices: list[Slice], ahead: Ahead | None, snapshot: Snapshot, rows: int
+    ) -> tuple[list[Chunk], list[Delivery]]:
+        """Return the next chunk of every slice, and what could not be cut."""
+        chunks: list[Chunk] = [] if ahead is None else [ahead.chunk]
+        failed: list[Delivery] = []
+        uncut = [entry for entry in slices if ahead is None or not ahead.begins(entry)]
+        for mapping, of_mapping in self._by_mapping(uncut, lambda entry: entry):
+            try:
+                chunks += self._chunks(mapping, of_mapping, snapshot, rows)
+            except psycopg.Error as error:
+                if snapshot.is_lost(error):
+                    raise
+                # The mapping's own SQL fails: a column is gone, or a type has changed. No tenancy is at fault.
+                failed += _failed(mapping, of_mapping, error)
+        return chunks, failed
+
+    def _deliver(
+        self, chunks: Sequence[Chunk], chosen: Sequence[Chunk], turn: _Turn
+    ) -> Iterator[tuple[Chunk, Delivery]]:
+        """Send the chosen chunks, and tell what became of them."""
+        # Small changes of a mapping would otherwise become visible with the last row of its large loads.
+        small = [chunk for chunk in chosen if not chunk.large]
+        begun = [*self._begin_all(small, turn)]
+        if left := large_left(chunks, chosen):
+            self._read_ahead(left, self._size.rows if _in_company(chosen) else self._size.most)
+        for part in turn.ahead_apart([chunk for chunk in chosen if chunk.large]):
+            begun += self._begin_all(part, turn)
+        for mapping, of_mapping, sent in begun:
+            yield from self._finish(mapping, of_mapping, sent, turn)
+
+    def _read_ahead(self, left: Slice, rows: int) -> None:
+        """Begin to read what the next turn will want, unless a throttle may want less of it."""
+        mapping = self._catalog.mapping(left.pair.mapping_id)
+
+        def plan(snapshot: Snapshot) -> tuple[Chunk, sql.Composed] | None:
+            upto = snapshot.complete_up_to
+            if upto <= left.after:
+                return None
+            (chunk,) = self._chunks(mapping, [replace(left, upto=upto, complete_up_to=upto)], snapshot, rows)
+            return (chunk, self._statement(mapping, [chunk])) if chunk.large else None
+
+        if not self._throttles:
+            self._ahead.begin(plan)
 
     def _by_mapping(
         self, entries: list[_Entry], slice_of: Callable[[_Entry], Slice]
@@ -239,24 +303,30 @@ class Engine:
                 chunks.append(Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
         return chunks
 
-    def _begin(self, mapping: SyncMapping, chunks: Sequence[Chunk], sender: Sender) -> Future[Sent] | None:
+    def _begin_all(
+        self, chunks: list[Chunk], turn: _Turn
+    ) -> Iterator[tuple[SyncMapping, list[Chunk], Future[Sent] | None]]:
+        for mapping, of_mapping in self._by_mapping(chunks, lambda chunk: chunk.slice):
+            yield mapping, of_mapping, self._begin(mapping, of_mapping, turn)
+
+    def _begin(self, mapping: SyncMapping, chunks: Sequence[Chunk], turn: _Turn) -> Future[Sent] | None:
         """Send what is in the chunks, all of them small or all large, or nothing where nothing is."""
         full = [chunk for chunk in chunks if chunk.rows]
         if not full:
             return None
-        slices = [chunk.slice for chunk in full]
-        groups = [[entry] for entry in slices] if full[0].large else [slices]
+        blocks = turn.take_ahead(full)
+        reading = turn.snapshot.copy(self._statement(mapping, full)) if blocks is None else nullcontext(blocks)
+        return turn.sender.send(mapping, [chunk.slice for chunk in full], reading)
+
+    def _statement(self, mapping: SyncMapping, chunks: Sequence[Chunk]) -> sql.Composed:
+        """Return the COPY of chunks, all of them small or all large."""
+        slices = [chunk.slice for chunk in chunks]
+        groups = [[entry] for entry in slices] if chunks[0].large else [slices]
         extraction = Extraction(self._catalog, mapping, self._columns)
-        statement = extraction.copy(self._destination.projection(mapping), groups, self._destination.copy_format)
-        return sender.send(mapping, slices, statement)
+        return extraction.copy(self._destination.projection(mapping), groups, self._destination.copy_format)
 
     def _finish(
-        self,
-        mapping: SyncMapping,
-        chunks: Sequence[Chunk],
-        sent: Future[Sent] | None,
-        snapshot: Snapshot,
-        sender: Sender,
+        self, mapping: SyncMapping, chunks: Sequence[Chunk], sent: Future[Sent] | None, turn: _Turn
     ) -> Iterator[tuple[Chunk, Delivery]]:
         """Tell what became of the chunks; those of a delivery that failed are sent again in halves."""
         for chunk in chunks:
@@ -270,7 +340,7 @@ class Engine:
         except UnreachableError:
             raise
         except ResendError:
-            yield from self._finish(mapping, full, self._begin(mapping, full, sender), snapshot, sender)
+            yield from self._finish(mapping, full, self._begin(mapping, full, turn), turn)
             return
         except SupersededError:
             # Whoever was faster speaks for all of them; what is left waits for another turn.
@@ -280,16 +350,16 @@ class Engine:
             yield from zip(full, _failed(mapping, [chunk.slice for chunk in full], error), strict=True)
             return
         except (psycopg.Error, DbsyncError) as error:
-            if snapshot.is_lost(error):
+            if turn.snapshot.is_lost(error):
                 raise
             if len(full) > 1:
                 middle = len(full) // 2
                 for half in (full[:middle], full[middle:]):
-                    yield from self._finish(mapping, half, self._begin(mapping, half, sender), snapshot, sender)
+                    yield from self._finish(mapping, half, self._begin(mapping, half, turn), turn)
                 return
             failed = full[0].slice
             extraction = Extraction(self._catalog, mapping, self._columns)
-            message = describe_failure(extraction, failed, snapshot, self._destination, error)
+            message = describe_failure(extraction, failed, turn.snapshot, self._destination, error)
             yield full[0], Delivery(failed.pair, failed.after, failed.after, error=message)
             return
         yield from _arrived(full, total)

@@ -1,4 +1,4 @@
-"""Carries rows from a snapshot to a destination, the small deliveries of several mappings beside each other.
+"""Carries rows from the source to a destination, the small deliveries of several mappings beside each other.
 
 A session of Postgres reads one COPY at a time, while a destination may take many inserts at once, each of which costs
 it mostly waiting. So what fits into one block is read and left to a thread, and the next mapping is read meanwhile;
@@ -8,15 +8,12 @@ what is larger streams through, so that memory stays flat. All threads have ende
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from psycopg import sql
-
 from dbsync_pipeline.destinations.base import Destination, Slice
-from dbsync_pipeline.engine.snapshot import Snapshot
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.tracing import span
@@ -31,18 +28,22 @@ class Sent:
 
 
 class Sender:
-    """Sends the rows of one snapshot to one destination."""
+    """Sends the rows of one turn to one destination."""
 
-    def __init__(
-        self, snapshot: Snapshot, destination: Destination, pool: ThreadPoolExecutor, clock: Callable[[], float]
-    ) -> None:
-        self._snapshot = snapshot
+    def __init__(self, destination: Destination, pool: ThreadPoolExecutor, clock: Callable[[], float]) -> None:
         self._destination = destination
         self._pool = pool
         self._clock = clock
 
-    def send(self, mapping: SyncMapping, slices: Sequence[Slice], statement: sql.Composed) -> Future[Sent]:
+    def send(
+        self, mapping: SyncMapping, slices: Sequence[Slice], reading: AbstractContextManager[Iterator[bytes]]
+    ) -> Future[Sent]:
         """Read the rows now, and return what will tell that they are durable, or why they are not.
+
+        Args:
+            mapping: whose rows they are.
+            slices: what they are all the rows of.
+            reading: opens the read, and says at its end whether it was whole.
 
         Raises:
             UnreachableError: the destination does not answer, as was seen at once.
@@ -51,7 +52,7 @@ class Sender:
         sent: Future[Sent] = Future()
         try:
             # What streams is loaded while it is extracted.
-            with span("extract", mapping=mapping.mapping_id), self._snapshot.copy(statement) as blocks:
+            with span("extract", mapping=mapping.mapping_id), reading as blocks:
                 first = list(islice(blocks, 2))
                 small = len(first) < 2 and self._destination.deliveries_at_once > 1  # noqa: PLR2004 -- one block or none
                 total = None if small else self._deliver(mapping, slices, chain(first, blocks), started)
@@ -82,13 +83,11 @@ class Sender:
 
 
 @contextmanager
-def sending(
-    snapshot: Snapshot, destination: Destination, clock: Callable[[], float] = time.monotonic
-) -> Generator[Sender]:
+def sending(destination: Destination, clock: Callable[[], float] = time.monotonic) -> Generator[Sender]:
     """Open a sender; at the end nothing is on its way any more."""
     with ThreadPoolExecutor(destination.deliveries_at_once, thread_name_prefix="deliver") as pool:
         try:
-            yield Sender(snapshot, destination, pool, clock)
+            yield Sender(destination, pool, clock)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

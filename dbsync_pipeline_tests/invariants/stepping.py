@@ -19,6 +19,7 @@ from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.configured import read_database
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
+from dbsync_pipeline.engine.ahead import ReadAhead
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.engine.gaps import Gaps
@@ -154,12 +155,14 @@ class WatchedWorker:
             if external is None
             else partial(pipeline.pipeline.sweep_external, external.destination_id)
         )
+        ahead = ReadAhead(partial(source.session, pipeline.url, application_name="test worker ahead"))
         engine = Engine(
             reading,
             pipeline.catalog,
             pipeline.pipeline.columns,
             self.destination,
             Gaps(partial(sweeping, self.queueing)),
+            ahead=self._opened.enter_context(ahead),
             chunk_rows=chunk_rows,
         )
         self.queue = PendingQueue(queueing, self.destination.destination_id, lease_seconds=60, retry=_RETRY)

@@ -216,7 +216,7 @@ class PostgresDestination(Destination):
             # Its table is looked at again when it is next asked for; the others are none the worse.
             self._unready[mapping.mapping_id] = error
             raise
-        self._first_load.committed(mapping, keyless_up_to)
+        self._first_load.committed(mapping, slices, keyless_up_to)
         self._found |= {entry.pair: self._mark(entry) for entry in slices}
 
     def record(self, slices: Iterable[Slice]) -> None:

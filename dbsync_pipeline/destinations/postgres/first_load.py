@@ -28,16 +28,20 @@ class FirstLoad:
 
     def __init__(self, tables: ExternalTables) -> None:
         self._tables = tables
-        self._filling: dict[Pair, bool] = {}
+        # Epoch and sequence id up to which a load has come; None where it is none, or none any more.
+        self._filled: dict[Pair, tuple[int, int] | None] = {}
         self._keyless: dict[str, int] = {}
 
     def continues(self, connection: psycopg.Connection, mapping: SyncMapping, slices: Sequence[Slice]) -> bool:
-        """Tell whether a batch is part of a first load that found the table empty."""
-        pairs = {entry.pair for entry in slices}
-        if all(entry.first for entry in slices) and not pairs <= self._filling.keys():
-            empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone()
-            self._filling |= dict.fromkeys(pairs, empty == (True,))
-        return bool(pairs) and all(self._filling.get(pair, False) for pair in pairs)
+        """Tell whether a batch is part of a first load that found the table empty, and goes on where it has come to."""
+        if all(entry.first for entry in slices) and not {entry.pair for entry in slices} <= self._filled.keys():
+            empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone() == (True,)
+            self._filled |= {entry.pair: (entry.epoch, entry.after) if empty else None for entry in slices}
+        return bool(slices) and all(self._is_next(entry) for entry in slices)
+
+    def _is_next(self, entry: Slice) -> bool:
+        """Whether nobody has delivered anything of a pair meanwhile, and nobody has asked for all of it again."""
+        return self._filled.get(entry.pair) == (entry.epoch, entry.after)
 
     def fill(
         self,
@@ -69,10 +73,10 @@ class FirstLoad:
             session.copy(statements.fill, blocks)
             found = connection.execute(strangers, {"owner": owner, "page": max(pages - 1, 0)}).fetchone()
         except psycopg.IntegrityError as error:
-            self._filling |= dict.fromkeys(self._filling, False)
+            self._filled = dict.fromkeys(self._filled)
             raise ResendError from error
         if found == (True,):
-            self._filling |= dict.fromkeys(self._filling, False)
+            self._filled = dict.fromkeys(self._filled)
             raise ResendError
         if keyless_up_to is not None and all(entry.upto == keyless_up_to for entry in slices):
             return self.end(session, mapping)
@@ -89,8 +93,13 @@ class FirstLoad:
             self._tables.add_key(session.connection, mapping)
             session.progress()
 
-    def committed(self, mapping: SyncMapping, keyless_up_to: int | None) -> None:
+    def committed(self, mapping: SyncMapping, slices: Sequence[Slice], keyless_up_to: int | None) -> None:
         """Note how a batch has left the table: None, with its key; else up to which sequence id it may go without."""
+        self._filled |= {
+            entry.pair: (entry.epoch, entry.upto) if self._is_next(entry) else None
+            for entry in slices
+            if entry.pair in self._filled
+        }
         if keyless_up_to is None:
             self._keyless.pop(mapping.mapping_id, None)
         else:
