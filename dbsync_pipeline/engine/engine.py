@@ -8,7 +8,7 @@ delivered in the same cycle (I8).
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from typing import TypeVar
 import psycopg
 from psycopg import sql
 
-from dbsync_pipeline.destinations.base import Destination, Pair, ResendError, Slice, SupersededError
+from dbsync_pipeline.destinations.base import Checkpoint, Destination, Pair, ResendError, Slice, SupersededError
 from dbsync_pipeline.engine.ahead import Ahead, ReadAhead
 from dbsync_pipeline.engine.chunks import LARGE_ROWS, Chunk, large_left, smallest_first
 from dbsync_pipeline.engine.diagnosis import describe_failure
@@ -188,10 +188,13 @@ class Engine:
         began = self._clock()
         if self._replica is not None:
             self._replica.catch_up()
+        require_installed(self._connection, self._catalog)
+        # Before the view is taken: whatever a destination holds by the checkpoint that is moved from here is in it.
+        checkpoints = self._destination.checkpoints(epochs)
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
             require_installed(snapshot.connection, self._catalog)
-            slices, deliveries = self._slices(epochs, snapshot)
+            slices, deliveries = self._slices(epochs, checkpoints, snapshot)
             allowances = [throttle.take(self._size.most) for throttle in self._throttles]
             most = min([self._size.most, *allowances])
             rows = min(self._size.rows, most)
@@ -270,9 +273,10 @@ class Engine:
             if of_mapping:
                 yield mapping, of_mapping
 
-    def _slices(self, epochs: dict[Pair, int], snapshot: Snapshot) -> tuple[list[Slice], list[Delivery]]:
+    def _slices(
+        self, epochs: dict[Pair, int], checkpoints: Mapping[Pair, Checkpoint], snapshot: Snapshot
+    ) -> tuple[list[Slice], list[Delivery]]:
         """Return what is to be delivered, and the pairs that must not get it as their deletions would be missed."""
-        checkpoints = self._destination.checkpoints(epochs)
         fresh = snapshot.claimed_once(self._destination.destination_id, epochs.keys() - checkpoints.keys())
         slices: list[Slice] = []
         for pair, epoch in epochs.items():

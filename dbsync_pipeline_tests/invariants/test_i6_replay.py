@@ -60,6 +60,28 @@ def test_an_older_worker_that_finishes_last_changes_nothing(pipeline: Harness, b
     old.close()
 
 
+@pytest.mark.parametrize("boundary", ["checkpoints", "begin", "extract", "deliver"])
+def test_a_worker_of_before_a_resync_brings_nothing_back(pipeline: Harness, boundary: str) -> None:
+    """I5: into an external database, where somebody else has done the resync by the time it goes on."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    gone = pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.drain()
+    pipeline.app.update("ProjectUser", {"projectUserId": gone}, displayName="changed")
+    pipeline.sequence()
+    work = Steps()
+    with WatchedWorker(pipeline, external=external, tell=work.wait) as worker:
+        work.start(worker.cycle.run_once)
+        work.until(boundary)
+        pipeline.admin.execute("update dbsync.pending set epoch = epoch + 1, reached = 0, lease_worker = null")
+        pipeline.app.delete("ProjectUser", projectUserId=gone)
+        pipeline.drain()
+        work.finish()
+    assert pipeline.pending() == []
+    external.assert_equal("users")
+
+
 def test_every_batch_again_at_the_end_changes_nothing(pipeline: Harness) -> None:
     """All that was ever sent, in any order, with deletes and re-creations in between."""
     worker = WatchedWorker(pipeline, chunk_rows=4)
