@@ -44,11 +44,10 @@ def smallest_first(chunks: list[Chunk], rows: int, *, most: int) -> list[Chunk]:
     return chosen
 
 
-def large_left(chunks: Sequence[Chunk], chosen: Sequence[Chunk]) -> Slice | None:
-    """Return what of large loads the turn after this one will begin with; None when nothing large is left."""
-    untouched = [chunk for chunk in chunks if chunk.large and chunk not in chosen]
-    if untouched:
-        return min(untouched, key=lambda chunk: chunk.rows).slice
+def large_left(chosen: Sequence[Chunk], waiting: Sequence[Slice]) -> Slice | None:
+    """Return what of large loads the turn after this one may begin with; None when nothing large is left."""
+    if waiting:
+        return waiting[0]
     for chunk in chosen:
         if chunk.large and not chunk.complete:
             return replace(chunk.slice, after=chunk.slice.upto, upto=chunk.slice.complete_up_to, first=False)

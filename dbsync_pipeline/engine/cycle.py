@@ -6,7 +6,7 @@ back-off and goes on, so that the daemon paths never end because of an outage.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -90,7 +90,8 @@ class SyncCycle:
             return []
         by_pair = {Pair(item.tenancy_id, item.mapping_id): item for item in items}
         try:
-            deliveries, complete_up_to = self._engine.sync({pair: item.epoch for pair, item in by_pair.items()})
+            epochs = {pair: item.epoch for pair, item in by_pair.items()}
+            deliveries, complete_up_to = self._engine.sync(epochs, self._give_back)
         except NotInstalledError:
             raise
         except DbsyncError as error:
@@ -116,10 +117,12 @@ class SyncCycle:
             complete_up_to=complete_up_to,
         )
         self._queue.back_off({(entry.pair.tenancy_id, entry.pair.mapping_id): entry.error or "" for entry in failed})
-        if len(deliveries) < len(items):
-            # What is left of a large load waits for the next turn, its own or another worker's.
-            self._queue.release()
+        self._give_back(by_pair.keys() - {delivery.pair for delivery in deliveries})
         return [SyncResult(by_pair[entry.pair], entry, self._destination.destination_id) for entry in deliveries]
+
+    def _give_back(self, pairs: Collection[Pair]) -> None:
+        """Leave what had no room in the turn to the next one, this worker's or another's."""
+        self._queue.give_back([(pair.tenancy_id, pair.mapping_id) for pair in pairs])
 
     def retry_now(self) -> None:
         """Make what rests after a failure due at once, within the selection."""

@@ -7,8 +7,9 @@ delivered in the same cycle (I8).
 """
 
 import logging
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -42,6 +43,12 @@ from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.tracing import span
 
 logger = logging.getLogger(__name__)
+
+GiveBack = Callable[[Collection[Pair]], None]
+"""Takes pairs of which nothing was sent."""
+
+_LEAST_SHARE = 1_000
+"""Up to so many rows each of the pairs that a turn may deliver is measured, however many there are."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ class Engine:
         self._replica = replica
         self._throttles = throttles
 
-    def sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
+    def sync(self, epochs: dict[Pair, int], give_back: GiveBack = lambda _pairs: None) -> tuple[list[Delivery], int]:
         """Deliver the next chunk of every pair, smallest chunks first, until a turn's rows are delivered.
 
         Large loads therefore take many turns, between which small changes pass, and memory, the age of a snapshot and
@@ -163,6 +170,7 @@ class Engine:
 
         Args:
             epochs: the pairs to deliver, and the epoch each is in.
+            give_back: takes pairs that this turn leaves to others, before it delivers the rest.
 
         Returns:
             What became of each pair, without those that have to wait for another turn; and the sequence id up to
@@ -173,7 +181,7 @@ class Engine:
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
         with span("sync", destination=self._destination.destination_id, pairs=len(epochs)) as turn:
-            deliveries, complete_up_to = self._sync(epochs)
+            deliveries, complete_up_to = self._sync(epochs, give_back)
             said = {
                 "destination": self._destination.destination_id,
                 "pairs": len(deliveries),
@@ -184,7 +192,7 @@ class Engine:
         logger.info("delivered", extra=said)
         return deliveries, complete_up_to
 
-    def _sync(self, epochs: dict[Pair, int]) -> tuple[list[Delivery], int]:
+    def _sync(self, epochs: dict[Pair, int], give_back: GiveBack) -> tuple[list[Delivery], int]:
         began = self._clock()
         if self._replica is not None:
             self._replica.catch_up()
@@ -199,20 +207,24 @@ class Engine:
             most = min([self._size.most, *allowances])
             rows = min(self._size.rows, most)
             with self._ahead.taken(slices) as ahead:
-                chunks, failed = self._cut(slices, ahead, snapshot, rows)
+                chunks, waiting, failed = self._cut(slices, ahead, snapshot, rows)
                 chosen = smallest_first(chunks, rows, most=most)
+                waiting += [chunk.slice for chunk in chunks if chunk not in chosen]
+                left = large_left(chosen, waiting)
+                # What is read ahead of the next turn is kept for it; other workers may have the rest meanwhile.
+                give_back([entry.pair for entry in waiting if entry is not left])
                 for throttle, allowance in zip(self._throttles, allowances, strict=True):
                     throttle.settle(allowance, sum(chunk.rows for chunk in chosen))
                 deliveries += failed
                 delivered: list[Slice] = []
                 with sending(self._destination, self._clock) as sender:
-                    for chunk, delivery in self._deliver(chunks, chosen, _Turn(snapshot, ahead, sender)):
+                    for chunk, delivery in self._deliver(chosen, left, _Turn(snapshot, ahead, sender)):
                         deliveries.append(delivery)
                         if delivery.error is None:
                             delivered.append(chunk.slice)
                 with span("checkpoint", pairs=len(delivered)):
                     self._destination.record(delivered)
-        if len(chosen) < len(chunks) or not all(chunk.complete for chunk in chosen):
+        if waiting or not all(chunk.complete for chunk in chosen):
             self._size.note(sum(chunk.rows for chunk in chosen), self._clock() - began, company=_in_company(chosen))
         return deliveries, snapshot.complete_up_to
 
@@ -222,12 +234,33 @@ class Engine:
 
     def _cut(
         self, slices: list[Slice], ahead: Ahead | None, snapshot: Snapshot, rows: int
-    ) -> tuple[list[Chunk], list[Delivery]]:
-        """Return the next chunk of every slice, and what could not be cut."""
-        chunks: list[Chunk] = [] if ahead is None else [ahead.chunk]
-        failed: list[Delivery] = []
+    ) -> tuple[list[Chunk], list[Slice], list[Delivery]]:
+        """Return chunks enough for a turn, the slices that were not measured for it, and what could not be cut.
+
+        What that reads does not grow with how much waits: all slices are measured up to an even share of the turn, and
+        of those that hold more, one after the other, until there is enough. They come in no order, so that none has to
+        wait until another is over, however large that is.
+        """
         uncut = [entry for entry in slices if ahead is None or not ahead.begins(entry)]
-        for mapping, of_mapping in self._by_mapping(uncut, lambda entry: entry):
+        share = min(rows, max(rows // max(1, len(uncut)), _LEAST_SHARE))
+        measured, failed = self._measure(uncut, snapshot, share)
+        larger = {chunk.slice.pair for chunk in measured if share < rows and not chunk.complete}
+        chunks = [chunk for chunk in measured if chunk.slice.pair not in larger]
+        if ahead is not None:
+            chunks.append(ahead.chunk)
+        waiting = [entry for entry in uncut if entry.pair in larger]
+        random.shuffle(waiting)
+        while waiting and sum(chunk.rows for chunk in chunks) < rows:
+            found, refused = self._measure([waiting.pop(0)], snapshot, rows)
+            chunks += found
+            failed += refused
+        return chunks, waiting, failed
+
+    def _measure(self, slices: list[Slice], snapshot: Snapshot, rows: int) -> tuple[list[Chunk], list[Delivery]]:
+        """Cut slices to so many rows at most; return what could not be cut, too."""
+        chunks: list[Chunk] = []
+        failed: list[Delivery] = []
+        for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
             try:
                 chunks += self._chunks(mapping, of_mapping, snapshot, rows)
             except psycopg.Error as error:
@@ -237,14 +270,12 @@ class Engine:
                 failed += _failed(mapping, of_mapping, error)
         return chunks, failed
 
-    def _deliver(
-        self, chunks: Sequence[Chunk], chosen: Sequence[Chunk], turn: _Turn
-    ) -> Iterator[tuple[Chunk, Delivery]]:
+    def _deliver(self, chosen: Sequence[Chunk], left: Slice | None, turn: _Turn) -> Iterator[tuple[Chunk, Delivery]]:
         """Send the chosen chunks, and tell what became of them."""
         # Small changes of a mapping would otherwise become visible with the last row of its large loads.
         small = [chunk for chunk in chosen if not chunk.large]
         begun = [*self._begin_all(small, turn)]
-        if left := large_left(chunks, chosen):
+        if left is not None:
             self._read_ahead(left, self._size.rows if _in_company(chosen) else self._size.most)
         for part in turn.ahead_apart([chunk for chunk in chosen if chunk.large]):
             begun += self._begin_all(part, turn)

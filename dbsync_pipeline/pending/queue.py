@@ -3,12 +3,12 @@
 One row per (destination, tenancy, mapping), pending while `wanted > reached`, so that a change that arrives while a
 worker runs simply leaves the row pending (I2), and a mapping that fails for one tenancy backs off alone (I8). A claim
 is a lease: it ends when the work is completed or has failed, when its time is up, or at once when its worker's session
-is gone, which the advisory lock every worker holds tells. Nothing here is needed for correctness of the copies: two
-workers at the same row are harmless (I6), they only waste work.
+is gone, which the advisory lock every worker holds tells. Two workers at the same row are harmless (I6), they only
+waste work. What the copies do depend on is `claims`: a load that was claimed only once may leave tombstones out.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import LiteralString, Self
@@ -188,9 +188,26 @@ select exists (select from dbsync.pending p join alive on alive.worker = p.lease
 """
 )
 
+_GIVE_BACK = (
+    _ORDERED
+    + """
+    lease_worker = null, lease_until = null, attempts = greatest(p.attempts - 1, 0),
+    -- A first load is told by this: nobody has sent anything of it yet.
+    claims = greatest(p.claims - 1, 0)
+"""
+    + _MINE
+)
+
 _RELEASE = """
-update dbsync.pending set lease_worker = null, lease_until = null, attempts = greatest(attempts - 1, 0)
-where destination_id = %(destination)s and lease_worker = %(worker)s
+with mine as materialized (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.destination_id = %(destination)s and p.lease_worker = %(worker)s
+    order by p.tenancy_id, p.mapping_id
+    for update
+)
+update dbsync.pending p set lease_worker = null, lease_until = null, attempts = greatest(p.attempts - 1, 0)
+from mine
+where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, mine.tenancy_id, mine.mapping_id)
 """
 
 
@@ -361,6 +378,10 @@ class PendingQueue:
         self._update(
             _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=longest, spread=spread
         )
+
+    def give_back(self, keys: Collection[tuple[TenancyId, str]]) -> None:
+        """Give back rows of which nothing was sent, as if they had not been claimed."""
+        self._update(_GIVE_BACK, "reached", dict.fromkeys(keys, 0))
 
     def release(self) -> None:
         """Give back everything this worker still has claimed, as if it had not been tried."""

@@ -49,6 +49,21 @@ def test_a_first_load_in_several_batches_needs_no_stage(pipeline: Harness, stage
     assert staged == []
 
 
+def test_each_of_several_large_mappings_has_a_first_load(pipeline: Harness, staged: list[str]) -> None:
+    """One had to wait for turns of the other; nothing of it was sent before."""
+    pipeline.configure(chunk_rows=2)
+    tenancy = pipeline.app.tenancy()
+    for _ in range(5):
+        pipeline.app.user(tenancy)
+        pipeline.app.team(tenancy)
+    external = pipeline.configure_external(tenancy, mappings=["users", "teams"])
+
+    pipeline.drain()
+
+    external.assert_equal("users", "teams")
+    assert staged == []
+
+
 @contextmanager
 def begun(pipeline: Harness, tenancy: UUID) -> Generator[tuple[External, SyncCycle]]:
     """Configure a database for a tenancy that has more users than a batch, and deliver the first batch of them."""

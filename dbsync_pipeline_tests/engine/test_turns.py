@@ -7,9 +7,12 @@ import pytest
 
 from dbsync_pipeline.destinations.base import Slice
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
-from dbsync_pipeline.engine import chunks
+from dbsync_pipeline.engine import chunks, engine
+from dbsync_pipeline.engine.cycle import Selection
+from dbsync_pipeline.engine.snapshot import Snapshot
 from dbsync_pipeline.engine.turns import TurnSize
 from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline_tests.acceptance.test_advanced import import_users
 from dbsync_pipeline_tests.harness import Harness
 
 
@@ -68,5 +71,31 @@ def test_small_changes_go_with_every_turn_of_a_load(pipeline: Harness, monkeypat
             assert tenancy in {result.item.tenancy_id for result in results}
             assert sum(result.delivery.upserted for result in results) == 101
     assert {frozenset(tenancies) for tenancies in delivered} >= {frozenset([tenancy]) for tenancy in others}
+    pipeline.drain()
+    pipeline.assert_equal("users")
+
+
+def test_what_a_turn_measures_does_not_grow_with_what_waits(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I9: of twenty loads, each of half a turn, most are not looked at; and none waits until another is over."""
+    monkeypatch.setattr(engine, "_LEAST_SHARE", 1)
+    pipeline.configure(chunk_rows=20)
+    tenancies = [pipeline.app.tenancy() for _ in range(20)]
+    for tenancy in tenancies:
+        import_users(pipeline.app, tenancy, 10)
+    pipeline.sequence()
+    asked: list[tuple[int, int]] = []
+    measure = engine.Engine._chunks
+
+    def noting(self: engine.Engine, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> object:
+        asked.append((len(slices), rows))
+        return measure(self, mapping, slices, snapshot, rows)
+
+    monkeypatch.setattr(engine.Engine, "_chunks", noting)
+    with pipeline.worker(Selection(mappings=["users"])) as worker:
+        results = worker.run_once()
+    # Nothing is under way any more.
+    assert sum(result.delivery.upserted for result in results) == 20
+    # Two that fill the turn, and one that is read ahead of the next.
+    assert asked == [(20, 1), (1, 20), (1, 20), (1, 20)]
     pipeline.drain()
     pipeline.assert_equal("users")

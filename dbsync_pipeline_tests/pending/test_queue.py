@@ -1,6 +1,7 @@
 """The queue of pending pairs: who gets what, when, and what becomes of a claim."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from uuid import UUID, uuid4
 
@@ -96,6 +97,45 @@ def test_a_claim_is_one_workers_alone(pipeline: Harness, worker: Callable[[], Wo
     assert second.claim(5) == []
     first.release()
     assert keys(second.claim(5)) == [(tenancy, "users")]
+
+
+def test_what_is_given_back_counts_as_never_claimed(pipeline: Harness, worker: Callable[[], Worker]) -> None:
+    """Whether a load is a first one goes by it; a worker that ends in the middle may have sent something."""
+    tenancy = add(pipeline)
+    first, second = worker(), worker()
+    first.claim(5)
+    second.give_back([(tenancy, "users")])
+    assert second.claim(5) == []
+    first.give_back([(tenancy, "users")])
+    assert (state(pipeline, "claims"), state(pipeline, "attempts")) == (0, 0)
+    second.claim(5)
+    second.release()
+    assert (state(pipeline, "claims"), state(pipeline, "attempts")) == (1, 0)
+
+
+@pytest.mark.parametrize("way", ["give back", "release"])
+def test_rows_are_given_back_in_the_order_in_which_the_sequencer_takes_them(
+    pipeline: Harness, worker: Callable[[], Worker], way: str
+) -> None:
+    """Whatever order they lie in; a deadlock would end the one or the other."""
+    later, sooner = sorted((uuid4(), uuid4()), reverse=True)
+    add(pipeline, tenancy=later, minutes=2)
+    add(pipeline, tenancy=sooner, minutes=1)
+    queue = worker()
+    # Read as they lie, the last that was written comes last.
+    for way_of_reading in ("indexscan", "bitmapscan", "indexonlyscan"):
+        queue.session.execute(f"set enable_{way_of_reading} = off")
+    claimed = keys([*queue.claim(1), *queue.claim(1)])
+    lock = "select from dbsync.pending where tenancy_id = %s for update"
+    with ThreadPoolExecutor(1) as thread, source.connect(pipeline.url) as sequencer:
+        with sequencer.transaction():
+            sequencer.execute(lock, [sooner])
+            done = thread.submit(queue.release) if way == "release" else thread.submit(queue.give_back, claimed)
+            while not pipeline.value("select cardinality(pg_blocking_pids(%s))", queue.session.info.backend_pid):
+                assert not done.done()
+            sequencer.execute(lock, [later])
+        done.result(DEADLINE_SECONDS)
+    assert len(worker().claim(5)) == 2
 
 
 @pytest.mark.parametrize("end", ["its session is lost", "its time is up", "it leaves"])
