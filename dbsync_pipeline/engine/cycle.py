@@ -111,12 +111,14 @@ class SyncCycle:
                 for pair, item in by_pair.items()
             ]
         done = [delivery for delivery in deliveries if delivery.error is None]
-        failed = [delivery for delivery in deliveries if delivery.error is not None]
         self._queue.complete(
             {(entry.pair.tenancy_id, entry.pair.mapping_id): entry.reached for entry in done},
             complete_up_to=complete_up_to,
         )
-        self._queue.back_off({(entry.pair.tenancy_id, entry.pair.mapping_id): entry.error or "" for entry in failed})
+        for passes, longest in ((False, None), (True, _LONGEST_OUTAGE_PAUSE_SECONDS)):
+            failed = [entry for entry in deliveries if entry.error is not None and entry.passes == passes]
+            errors = {(entry.pair.tenancy_id, entry.pair.mapping_id): entry.error or "" for entry in failed}
+            self._queue.back_off(errors, outage_seconds=longest)
         self._give_back(by_pair.keys() - {delivery.pair for delivery in deliveries})
         return [SyncResult(by_pair[entry.pair], entry, self._destination.destination_id) for entry in deliveries]
 

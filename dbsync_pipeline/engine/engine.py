@@ -64,6 +64,7 @@ class Delivery:
         seconds: how long the delivery it was part of took.
         complete: nothing of what the snapshot held is left.
         error: why nothing was delivered; then `reached` is `after`.
+        passes: the error is of a table or database that cannot be written now, whatever the rows.
     """
 
     pair: Pair
@@ -75,6 +76,7 @@ class Delivery:
     seconds: float = 0.0
     complete: bool = True
     error: str | None = None
+    passes: bool = False
 
 
 _Entry = TypeVar("_Entry", Slice, Chunk)
@@ -83,7 +85,10 @@ _Entry = TypeVar("_Entry", Slice, Chunk)
 def _failed(mapping: SyncMapping, slices: Sequence[Slice], error: Exception) -> list[Delivery]:
     cause = error if isinstance(error, DbsyncError) else DbsyncError(str(error))
     message = f"mapping {mapping.mapping_id}: {cause}"
-    return [Delivery(entry.pair, entry.after, entry.after, complete=False, error=message) for entry in slices]
+    passes = isinstance(error, RefusedForNowError)
+    return [
+        Delivery(entry.pair, entry.after, entry.after, complete=False, error=message, passes=passes) for entry in slices
+    ]
 
 
 def _arrived(chunks: Sequence[Chunk], sent: Sent) -> Iterator[tuple[Chunk, Delivery]]:

@@ -10,6 +10,7 @@ import pytest
 from dbsync_pipeline.demo import samples
 from dbsync_pipeline.destinations.base import ResendError, SupersededError
 from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.pending.queue import retry_now
 from dbsync_pipeline_tests.destinations.test_postgres_session import Proxy
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, expire_leases, kill
@@ -332,8 +333,8 @@ def test_a_connection_that_breaks_in_the_middle_of_a_copy(pipeline: Harness, ten
 
 
 def test_a_lock_on_one_table_stops_it_alone(pipeline: Harness, tenancy: UUID) -> None:
-    """D27: for as long as the limit says; the session is kept."""
-    pipeline.configure(external_lock_seconds=0.05)
+    """D27: for as long as the limit says; the session is kept, and it is tried again soon, as no row is at fault."""
+    pipeline.configure(external_lock_seconds=0.05, retry_base_seconds=3_600, retry_max_seconds=7_200)
     copy = pipeline.configure_external(tenancy)
     write_everything(pipeline, tenancy)
     pipeline.drain()
@@ -344,6 +345,8 @@ def test_a_lock_on_one_table_stops_it_alone(pipeline: Harness, tenancy: UUID) ->
     assert list(errors) == ["users"]
     assert "lock timeout" in errors["users"]
     copy.assert_equal(*others(pipeline))
+    assert pipeline.value("select max(next_attempt_at) < now() + interval '11 s' from dbsync.pending")
+    retry_now(pipeline.admin)
     pipeline.drain()
     copy.assert_equal()
 
