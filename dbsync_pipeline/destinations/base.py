@@ -92,6 +92,11 @@ class Destination(ABC):
         """Options of Postgres's COPY that produce the bytes `deliver` takes."""
 
     @property
+    @abstractmethod
+    def rows_have_places(self) -> bool:
+        """Whether a row's key has every column of its tenancy, so that one that is renamed leaves its rows behind."""
+
+    @property
     def deliveries_at_once(self) -> int:
         """How many calls of `deliver` may run beside each other, each for other slices."""
         return 1

@@ -30,7 +30,7 @@ def describe_failure(
     place = f"mapping {mapping.mapping_id}, tenancy {failed.pair.tenancy_id}"
 
     def refused(part: Slice, columns: Sequence[ProjectedColumn]) -> str | None:
-        statement = extraction.copy(columns, [[part]], destination.copy_format)
+        statement = extraction.copy(columns, [[part]], destination)
         try:
             with snapshot.copy(statement) as blocks:
                 return destination.refusal(mapping, columns, blocks)

@@ -363,7 +363,7 @@ class Engine:
         slices = [chunk.slice for chunk in chunks]
         groups = [[entry] for entry in slices] if chunks[0].large else [slices]
         extraction = Extraction(self._catalog, mapping, self._columns)
-        return extraction.copy(self._destination.projection(mapping), groups, self._destination.copy_format)
+        return extraction.copy(self._destination.projection(mapping), groups, self._destination)
 
     def _finish(
         self, mapping: SyncMapping, chunks: Sequence[Chunk], sent: Future[Sent] | None, turn: _Turn

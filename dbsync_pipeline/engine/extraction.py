@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from dbsync_pipeline.destinations.base import ProjectedColumn, Slice
+from dbsync_pipeline.destinations.base import Destination, ProjectedColumn, Slice
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import (
     SyncColumns,
@@ -37,9 +37,9 @@ class Extraction:
         self._tenancy_type = sql.SQL(data_type(catalog.tenancy.type).postgres)  # pyright: ignore[reportArgumentType] -- from the type table
 
     def copy(
-        self, projection: Sequence[ProjectedColumn], groups: Sequence[Sequence[Slice]], copy_format: str
+        self, projection: Sequence[ProjectedColumn], groups: Sequence[Sequence[Slice]], destination: Destination
     ) -> sql.Composed:
-        """Return the COPY that yields the rows of all slices, in no particular order.
+        """Return the COPY that yields the rows of all slices, as a destination wants them, in no particular order.
 
         Each group gets a plan of its own: a large slice by itself is read with the plan its size deserves, while
         small ones share one that probes indexes.
@@ -48,10 +48,10 @@ class Extraction:
         parts = [
             *(self.live_rows(projection, group) for group in groups),
             self.tombstones(projection, slices),
-            self._left_places(projection, slices),
+            self._left_places(projection, slices, renamed=destination.rows_have_places),
         ]
         return sql.SQL("copy ({rows}) to stdout ({format})").format(
-            rows=joined(parts, " union all "), format=expression(copy_format)
+            rows=joined(parts, " union all "), format=expression(destination.copy_format)
         )
 
     def live_rows(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
@@ -149,8 +149,12 @@ class Extraction:
             source=rebuilt_row(self.mapping.source, sql.SQL("t.identity"), SOURCE),
         )
 
-    def _left_places(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
+    def _left_places(
+        self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice], *, renamed: bool
+    ) -> sql.Composed:
         """Rows that exist are gone from where their tenancy was before, and from everywhere once it is deleted.
+
+        A renamed tenancy leaves no place behind where rows do not have one.
 
         That the rows ask for the place, within `offset 0`, has none of them read before there is one: without it, a
         slice written as constants would be read a second time to be joined with nothing, a fifth of the reading.
@@ -159,7 +163,7 @@ class Extraction:
             "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
             "cross join lateral (select known.tenancy_id, place.columns from jsonb_array_elements("
             "known.former || known.columns) as place (columns) "
-            "where known.deleted_at is not null or place.columns <> known.columns) as tenancy "
+            "where known.deleted_at is not null{or_renamed}) as tenancy "
             "cross join lateral (select source.* from (select) as here {rows} "
             "where {filter} and tenancy.columns is not null offset 0) as source "
             "cross join lateral (select {sequence} as sequence_id) as row_number where not slice.first"
@@ -170,6 +174,7 @@ class Extraction:
             rows=self._numbered_rows(slices),
             sequence=column(self._columns.sequence),
             filter=row_filter(self.mapping),
+            or_renamed=sql.SQL(" or place.columns <> known.columns" if renamed else ""),
         )
 
     def _slices(self, slices: Sequence[Slice]) -> sql.Composed:

@@ -293,6 +293,24 @@ def test_every_batch_again_changes_nothing(pipeline: Harness, tenancy: UUID) -> 
     assert [line for line in copy.differences("users") if "should be 1" in line or " is " in line] == []
 
 
+def test_a_changed_row_of_a_renamed_tenancy_is_never_gone(pipeline: Harness, tenancy: UUID) -> None:
+    """It has no former place here; an owner's table that refers to it loses nothing."""
+    copy = pipeline.configure_external(tenancy, mappings=["users"])
+    user = pipeline.app.user(tenancy)
+    pipeline.drain()
+    copy.run(
+        "create table note (tenancy uuid, author uuid, "
+        "foreign key (tenancy, author) references dbsync.users (tenancy_id, id) on delete cascade)"
+    )
+    copy.run("insert into note values (%s, %s)", tenancy, user)
+    pipeline.app.update("Tenancy", {"id": tenancy}, branchId="other")
+    pipeline.drain()
+    pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="changed")
+    pipeline.drain()
+    copy.assert_equal("users")
+    assert copy.run("select count(*) from note") == [(1,)]
+
+
 @pytest.mark.parametrize("way", ["branch", "project", "deleted", "deleted and back"])
 def test_a_tenancy_moves_or_goes(pipeline: Harness, tenancy: UUID, way: str) -> None:
     """Former places are all the same place here; what a deleted tenancy leaves in the source leaves the copy."""

@@ -81,6 +81,10 @@ class WatchedDestination(Destination):
     def copy_format(self) -> str:
         return self.inner.copy_format
 
+    @property
+    def rows_have_places(self) -> bool:
+        return self.inner.rows_have_places
+
     def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
         return self.inner.projection(mapping)
 

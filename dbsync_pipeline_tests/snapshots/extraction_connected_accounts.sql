@@ -46,7 +46,7 @@ copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tena
   cross join lateral (select *
   from "public"."ProjectUserOAuthAccount" as source
   where "source"."tenancyId" = slice.tenancy_id and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto offset 0) as source
-  where (source."projectUserId" is not null) offset 0) as source
+  where (source."projectUserId" is not null) and tenancy.columns is not null offset 0) as source
   cross join lateral (select "source"."sequenceId" as sequence_id) as row_number
   where not slice.first) to stdout (format text);
 

@@ -57,7 +57,7 @@ copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tena
   where mapping_id = 'team_invitations' and tenancy_id = slice.tenancy_id and sequence_id > slice.after and sequence_id <= slice.upto offset 0) as placement
   cross join lateral jsonb_populate_record(null::"public"."VerificationCode", placement.identity) as "placed"
   join "public"."VerificationCode" as source on "source"."projectId" = "placed"."projectId" and "source"."branchId" = "placed"."branchId" and "source"."id" = "placed"."id"
-  where (source."type" = 'TEAM_INVITATION') offset 0) as source
+  where (source."type" = 'TEAM_INVITATION') and tenancy.columns is not null offset 0) as source
   cross join lateral (select "source"."sequenceId" as sequence_id) as row_number
   where not slice.first) to stdout (format text);
 

@@ -59,7 +59,7 @@ copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tena
   cross join lateral (select *
   from "public"."TeamMember" as source
   where "source"."tenancyId" = slice.tenancy_id and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto offset 0) as source
-  where true offset 0) as source
+  where true and tenancy.columns is not null offset 0) as source
   cross join lateral (select "source"."sequenceId" as sequence_id) as row_number
   where not slice.first) to stdout (format text);
 

@@ -72,7 +72,7 @@ def extraction(pipeline: Harness) -> Iterator[tuple[str, str]]:
             f"extraction_{mapping.mapping_id}",
             readable(
                 made.extent([one, two], 1_000),
-                made.copy(destination.projection(mapping), [[one, two]], destination.copy_format),
+                made.copy(destination.projection(mapping), [[one, two]], destination),
             ),
         )
 

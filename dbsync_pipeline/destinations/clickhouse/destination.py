@@ -56,6 +56,11 @@ class ClickHouseDestination(Destination):
         """A few, as an insert waits more than it works."""
         return 4
 
+    @property
+    def rows_have_places(self) -> bool:
+        """They have: the tenancy's columns begin the sorting key."""
+        return True
+
     def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
         """Return the tenancy's columns, the mapping's, and the bookkeeping."""
         tenancy_type = data_type(self._catalog.tenancy.type)

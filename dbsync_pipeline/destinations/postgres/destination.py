@@ -104,6 +104,11 @@ class PostgresDestination(Destination):
         """Binary: the types on both sides are the same."""
         return "format binary"
 
+    @property
+    def rows_have_places(self) -> bool:
+        """They have not: the tenancy's id is all there is of it."""
+        return False
+
     def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
         """Return the tenancy, the mapping's columns, and the bookkeeping."""
         key = set(mapping.key)
