@@ -29,14 +29,28 @@ from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
 
-_BEHIND = """
+# The id is compared as what it is, of those that may have it: no index serves its text, or the tenancy alone.
+_RECEIVES = """
+d.enabled and (d.tenancy_id is null or d.tenancy_id = %(tenancy)s)
+    and (%(destination)s::text is null or d.destination_id = %(destination)s)
+"""
+_UNANNOUNCED = (
+    "select d.destination_id from dbsync.destination d where not d.announced and "  # noqa: S608 -- made of constants
+    + _RECEIVES
+    + " limit 1"
+)
+_BEHIND = (
+    """
 select p.destination_id, p.mapping_id, p.reached, p.paused, p.last_error
-from dbsync.pending p join dbsync.destination d using (destination_id)
-where p.tenancy_id::text = %(tenancy)s and d.enabled and p.wanted > p.reached and p.reached < %(sequence_id)s
-    and (%(destination)s::text is null or p.destination_id = %(destination)s)
+from dbsync.destination d join dbsync.pending p using (destination_id)
+where p.tenancy_id = %(tenancy)s and p.wanted > p.reached and p.reached < %(sequence_id)s and
+"""
+    + _RECEIVES
+    + """
 order by p.last_error is null, p.destination_id, p.mapping_id
 limit 1
 """
+)
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,7 @@ class _Numbering:
         waiting = self._connection.execute(
             "select exists (select from dbsync.touch where touch_id <= %s and dependant_id = any(%s)), "
             "exists (select from dbsync.tombstone where sequence_id is null and tombstone_id <= %s "
-            "and (tenancy_id::text = %s or tenancy_id is null))",
+            "and (tenancy_id = %s or tenancy_id is null))",
             [self._touch, self._feeds, self._tombstone, self._tenancy],
         ).fetchone()
         if waiting != (False, False):
@@ -144,7 +158,7 @@ class _Numbering:
         owned = [mapping.tenancy.column for mapping in mappings if mapping.tenancy.column is not None]
         whose = sql.SQL("")
         if len(owned) == len(mappings):
-            whose = sql.SQL(" and {}::text = {}").format(column(owned[0]), sql.Literal(self._tenancy))
+            whose = sql.SQL(" and {} = {}").format(column(owned[0]), sql.Literal(self._tenancy))
         statement = sql.SQL("select {identity}::text, {sequence} from {table} as source where {dirty}{whose}").format(
             identity=identity_object(mappings[0]),
             sequence=column(self._columns.sequence),
@@ -205,9 +219,12 @@ def _not_numbered(connection: psycopg.Connection, sequence_id: int) -> str | Non
 def _not_delivered(
     connection: psycopg.Connection, tenancy: str, sequence_id: int, destination_id: str | None
 ) -> str | None:
-    row = connection.execute(
-        _BEHIND, {"tenancy": tenancy, "sequence_id": sequence_id, "destination": destination_id}
-    ).fetchone()
+    parameters = {"tenancy": tenancy, "sequence_id": sequence_id, "destination": destination_id}
+    # First, as what a destination is to get is pending from the moment on at which it is announced.
+    unannounced = connection.execute(_UNANNOUNCED, parameters).fetchone()
+    if unannounced is not None:
+        return f"{unannounced[0]} is new or was changed, and waits for the sequencer"
+    row = connection.execute(_BEHIND, parameters).fetchone()
     if row is None:
         return None
     destination, mapping_id, reached, paused, error = row

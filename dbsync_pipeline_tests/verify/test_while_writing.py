@@ -176,6 +176,40 @@ def test_waiting_ends_with_what_it_waits_for(pipeline: Harness) -> None:
         waited(destination_id="elsewhere")
 
 
+def test_waiting_for_a_destination_that_is_new_or_changed(pipeline: Harness) -> None:
+    """Nothing is pending for it before the sequencer has announced it, and it holds nothing."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.drain()
+    external = pipeline.configure_external(tenancy)
+
+    def waited(destination_id: str | None) -> int:
+        return wait_until(
+            pipeline.admin,
+            pipeline.catalog,
+            pipeline.pipeline.columns,
+            str(tenancy),
+            destination_id=destination_id,
+            timeout_seconds=0,
+        )
+
+    for change in (None, "mappings = '{users}'", "enabled = false", "enabled = true"):
+        if change is not None:
+            pipeline.admin.execute(f"update dbsync.destination set {change} where kind = 'postgres'")
+        if change == "enabled = false":
+            waited(None)
+            continue
+        for destination_id in (external.destination_id, None):
+            with pytest.raises(BehindError, match=rf"{external.destination_id} is new or was changed"):
+                waited(destination_id)
+        waited("clickhouse")
+        pipeline.sequence()
+        with pytest.raises(BehindError, match=rf"in {external.destination_id} has reached 0"):
+            waited(None)
+        pipeline.drain()
+        assert waited(None) == pipeline.value("select last_sequence_id from dbsync.sequencer")
+
+
 def test_clickhouse_says_how_far_it_is_complete(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)
