@@ -183,8 +183,10 @@ where destination_id = %(destination)s and mapping_id = any(%(mappings)s) and re
 _IS_CLAIMED = (
     _ALIVE
     + """
-select exists (select from dbsync.pending p join alive on alive.worker = p.lease_worker
-    where p.tenancy_id::text = %(tenancy)s)
+select exists (select from dbsync.destination d join dbsync.pending p using (destination_id)
+    join alive on alive.worker = p.lease_worker
+    -- Those that may have the tenancy, and its id as what it is: no index serves its text, or the tenancy alone.
+    where (d.tenancy_id is null or d.tenancy_id = %(tenancy)s) and p.tenancy_id = %(tenancy)s)
 """
 )
 
