@@ -138,10 +138,16 @@ def _receive(pgconn: PGconn) -> PQGen[None]:
 
 
 def open_views(connection: psycopg.Connection) -> set[str]:
-    """Return the transactions of others that see the source as it was when they looked at `last_sequence_id`."""
+    """Return the transactions of workers that see the source as it was when they looked at `last_sequence_id`.
+
+    Who calls itself something else, such as a dump of the database, delivers nothing; who has lost its name behind a
+    pooler might.
+    """
     found = connection.execute(
-        "select virtualtransaction from pg_locks where relation = 'dbsync.sequencer'::regclass "
-        "and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()"
+        "select l.virtualtransaction from pg_locks l join pg_stat_activity a using (pid) "
+        "where l.relation = 'dbsync.sequencer'::regclass and l.pid <> pg_backend_pid() "
+        "and l.database = (select oid from pg_database where datname = current_database()) "
+        "and (coalesce(a.application_name, '') = '' or starts_with(a.application_name, 'dbsync'))"
     )
     return {transaction for (transaction,) in found}
 

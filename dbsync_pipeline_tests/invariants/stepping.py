@@ -147,7 +147,7 @@ class WatchedWorker:
         external: External | None = None,
         tell: Tell = ignore,
     ) -> None:
-        self.reading = source.connect(pipeline.url, application_name="test worker")
+        self.reading = source.connect(pipeline.url, application_name="dbsync test worker")
         self.queueing = source.connect(pipeline.url, application_name="test worker queue")
         self.queueing.execute("set lock_timeout = '3s'")
         self._opened = ExitStack()

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from dbsync_pipeline import erasure
+from dbsync_pipeline import erasure, source
 from dbsync_pipeline.destinations.clickhouse.erasing import ClickHouseErasure
 from dbsync_pipeline.erasure import Erased, due, erase
 from dbsync_pipeline.errors import BehindError, DbsyncError, DestinationError, UnreachableError
@@ -194,6 +194,18 @@ def test_a_worker_that_does_not_end_is_an_error(pipeline: Harness, doomed: UUID)
     worker.close()
     pipeline.drain()
     erased(pipeline, doomed)
+
+
+def test_a_dump_of_the_source_is_no_worker(pipeline: Harness, doomed: UUID) -> None:
+    """It has locked every table for as long as it lasts, the sequencer's own among them."""
+    pipeline.drain()
+    delete(pipeline, doomed)
+    pipeline.drain()
+    with source.session(pipeline.url, application_name="pg_dump") as dumping, dumping.transaction():
+        dumping.execute("set transaction isolation level repeatable read read only")
+        dumping.execute("lock table dbsync.sequencer in access share mode")
+        assert erase(pipeline.pipeline, str(doomed), workers_seconds=0).errors == {}
+    assert_absent(pipeline, doomed)
 
 
 @pytest.mark.parametrize("tables_done", [1, 13])
