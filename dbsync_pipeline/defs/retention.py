@@ -11,9 +11,11 @@ from dbsync_pipeline import erasure, retention
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.erasure import Erased
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.errors import BehindError, DbsyncError
 
 _LINES_SHOWN = 1_000
+_LEAST_PATIENCE_SECONDS = 2.0
+"""The sequencer's next pass has come by then, where one runs."""
 
 
 class EraseChoice(dg.Config):
@@ -43,14 +45,17 @@ def erase(context: dg.OpExecutionContext, config: EraseChoice, databases: Databa
         )
     done: list[Erased] = []
     errors: list[str] = []
+    patience = erasure.PATIENCE_SECONDS
     for tenancy in chosen:
         try:
-            # Who is due has had days to be delivered; the next one does not wait for that.
-            seconds = erasure.PATIENCE_SECONDS if config.tenancy else 0
-            done.append(erasure.erase(pipeline, tenancy, delivery_seconds=seconds))
+            # Who is due has had days to be delivered; but whatever others write waits for the sequencer's next pass.
+            done.append(erasure.erase(pipeline, tenancy, delivery_seconds=patience))
             done[-1].require_complete()
         except DbsyncError as error:
             errors.append(str(error))
+            if isinstance(error, BehindError):
+                # What holds this one up may hold up all of them.
+                patience = max(patience / 2, _LEAST_PATIENCE_SECONDS)
     if errors:
         raise dg.Failure("\n".join(errors), metadata=_proof(done), allow_retries=False)
     context.add_output_metadata(_proof(done))

@@ -1,5 +1,11 @@
 """Purging and erasing from Dagster."""
 
+from typing import Any
+
+import pytest
+
+from dbsync_pipeline import erasure
+from dbsync_pipeline.completeness import wait_until
 from dbsync_pipeline_tests.defs.conftest import Deployment, failure
 from dbsync_pipeline_tests.defs.test_controls import run, said
 from dbsync_pipeline_tests.harness import Harness
@@ -31,3 +37,24 @@ def test_the_deleted_are_erased_when_they_are_due_or_named(pipeline: Harness, de
     assert said(run(deployment, "erase"))["tenancies"] == 1
     assert {row["tenancy_id"] for row in pipeline.versions("teams")} == {third}
     assert "is there in the source" in failure(run(deployment, "erase", tenancy=str(third)))
+
+
+def test_what_others_write_meanwhile_keeps_nobody_from_being_erased(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While anybody writes, something waits for the sequencer's next pass at every moment."""
+    doomed, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    pipeline.app.team(doomed)
+    user = pipeline.app.user(other)
+    pipeline.drain()
+    pipeline.app.delete("Tenancy", id=doomed)
+    pipeline.drain()
+    pipeline.admin.execute("update dbsync.tenancy set deleted_at = deleted_at - interval '8 days'")
+    pipeline.app.channel(other, user, isPrimary="TRUE")
+    assert pipeline.value("select count(*) from dbsync.touch") > 0
+
+    def with_a_sequencer(*arguments: Any, **options: Any) -> int:
+        return wait_until(*arguments, **{**options, "sleep": lambda _: pipeline.sequence()})
+
+    monkeypatch.setattr(erasure, "wait_until", with_a_sequencer)
+    assert said(run(deployment, "erase"))["tenancies"] == 1
