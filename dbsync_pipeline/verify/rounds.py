@@ -1,9 +1,10 @@
 """Goes round the copies of a deployment and compares each mapping in each of them.
 
 An external database that does not answer is one line of the result, and no reason not to look at the others; so is a
-mapping whose table is not what it was.
+mapping whose table is not what it was, or has a row that its types cannot hold.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from dbsync_pipeline.verify.differences import Verified
 from dbsync_pipeline.verify.repair import Repair
 from dbsync_pipeline.verify.scope import Scope
 from dbsync_pipeline.verify.verification import PATIENCE_SECONDS, Verification
+
+_QUOTED = re.compile('".*"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,11 @@ def verify(
             )
             try:
                 return verification.run()
-            except psycopg.ProgrammingError as error:
-                # The mapping's own SQL fails: a table or column of the source is gone, or has another type.
-                what = f"mapping {mapping.mapping_id}: {error.diag.message_primary}"
+            except psycopg.Error as error:
+                if connection.broken:
+                    raise
+                # The mapping's own SQL fails: a table or column of the source is gone, or a value does not fit.
+                what = f"mapping {mapping.mapping_id}: {_words(error)}"
                 return Verified(copy.destination_id, mapping.mapping_id, error=what)
 
         if clickhouse_mappings:
@@ -100,6 +105,12 @@ def verify(
         for database in databases:
             received = [mapping for mapping in mappings if database.receives(mapping.mapping_id)]
             yield from _verify_database(pipeline, database, received, compare)
+
+
+def _words(error: psycopg.Error) -> str:
+    """The server's own message, without the value that does not fit."""
+    text = error.diag.message_primary or str(error)
+    return _QUOTED.sub('"…"', text) if isinstance(error, psycopg.DataError) else text
 
 
 def _databases(connection: psycopg.Connection, choice: Choice, tenancies: list[str] | None) -> list[ExternalDatabase]:

@@ -20,6 +20,8 @@ from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
+from dbsync_pipeline.verify.differences import Verified
+from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.harness import Harness, init_clickhouse, init_source
 
 
@@ -61,10 +63,9 @@ def test_a_bad_row_stops_its_tenancy_and_mapping_only(pipeline: Harness) -> None
     assert pipeline.value("select count(*) from dbsync.pending where last_error is not null or attempts > 0") == 0
 
 
-def test_a_value_that_the_source_cannot_convert_is_named_as_well(
-    pipeline: Harness, tmp_path: Path, clickhouse_database_prefix: str
-) -> None:
-    """Numbers too large for the declared type are not rounded into it."""
+@pytest.fixture
+def priced(pipeline: Harness, tmp_path: Path, clickhouse_database_prefix: str) -> Harness:
+    """A pipeline of one mapping whose type holds less than its column."""
     pipeline.admin.execute(
         'create table "Price" ("tenancyId" uuid, "id" int, "amount" numeric, primary key ("tenancyId", "id"))'
     )
@@ -78,6 +79,12 @@ def test_a_value_that_the_source_cannot_convert_is_named_as_well(
     pipeline.configure(mappings=str(tmp_path), clickhouse_database=clickhouse_database_prefix)
     init_source(pipeline.pipeline, pipeline.admin)
     init_clickhouse(pipeline.clickhouse, pipeline.catalog, pipeline.names)
+    return pipeline
+
+
+def test_a_value_that_the_source_cannot_convert_is_named_as_well(priced: Harness) -> None:
+    """Numbers too large for the declared type are not rounded into it."""
+    pipeline = priced
     tenancies = [pipeline.app.tenancy() for _ in range(3)]
     for number, tenancy in enumerate(tenancies):
         pipeline.admin.execute(
@@ -93,6 +100,24 @@ def test_a_value_that_the_source_cannot_convert_is_named_as_well(
         f"select id, toString(amount) from {pipeline.names.table(pipeline.catalog.mappings[0])}"
     )
     assert sorted(found) == [(1, "1.01"), (1, "1.01"), (2, "100"), (2, "1000")]
+
+
+def test_a_row_that_cannot_be_converted_any_more_keeps_no_other_copy_from_being_verified(priced: Harness) -> None:
+    pipeline = priced
+    good, bad = pipeline.app.tenancy(), pipeline.app.tenancy()
+    externals = [pipeline.configure_external(tenancy) for tenancy in (good, bad)]
+    pipeline.admin.execute('insert into "Price" values (%s, 1, 1), (%s, 1, 2)', [good, bad])
+    pipeline.drain()
+    pipeline.admin.execute('update "Price" set "amount" = 10000 where "tenancyId" = %s', [bad])
+    pipeline.sequence()
+    found = {entry.destination_id: entry for entry in verify(pipeline.pipeline, Choice())}
+    error = "mapping prices: numeric field overflow"
+    assert [found["clickhouse"].error, found[externals[1].destination_id].error] == [error, error]
+    assert found[externals[0].destination_id] == Verified(externals[0].destination_id, "prices", 1, 1)
+    # What the server says of such a value quotes it.
+    pipeline.admin.execute("""alter table "Price" alter "amount" type text using 'for "me" alone'""")
+    for entry in verify(pipeline.pipeline, Choice()):
+        assert entry.error == 'mapping prices: invalid input syntax for type numeric: "…"'
 
 
 @pytest.mark.parametrize("error", [UnreachableError, BadRowError, DbsyncError])
