@@ -13,7 +13,7 @@ import psycopg
 
 from dbsync_pipeline.destinations.configured import ExternalDatabase, databases_of, require_database
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
-from dbsync_pipeline.errors import DbsyncError, DestinationError
+from dbsync_pipeline.errors import DbsyncError, DestinationError, UnreachableError
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import SyncMapping
@@ -131,13 +131,19 @@ def _verify_database(
 ) -> Iterator[Verified]:
     tenancy = str(database.tenancy_id)
     session: ExternalSession | None = None
+    unreachable: str | None = None
     try:
         for mapping in mappings:
+            if unreachable is not None:
+                # To find that out takes until a time limit; once is enough.
+                yield Verified(database.destination_id, mapping.mapping_id, error=unreachable)
+                continue
             try:
                 session = session or pipeline.external_session(database.connection)
                 copy = ExternalCopy(session, mapping, pipeline.external_tables, database.destination_id, tenancy)
                 yield compare(mapping, copy, [tenancy])
             except DbsyncError as error:
+                unreachable = str(error) if isinstance(error, UnreachableError) else None
                 yield Verified(database.destination_id, mapping.mapping_id, error=str(error))
     finally:
         if session is not None:
