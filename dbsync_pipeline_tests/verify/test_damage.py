@@ -185,6 +185,27 @@ def test_more_differences_than_are_listed_are_counted_and_repaired(pipeline: Har
     assert differences(pipeline, "users") == []
 
 
+def test_more_tenancies_that_differ_than_one_query_can_name(pipeline: Harness) -> None:
+    pipeline.admin.execute(
+        """
+        with project as (
+            insert into "Project" ("id", "displayName", "isProductionMode", "updatedAt") values ('p', 'p', false, now())
+        ), tenancy as (
+            insert into "Tenancy" ("id", "projectId", "branchId", "organizationId", "updatedAt")
+            select gen_random_uuid(), 'p', 'main', gen_random_uuid(), now() from generate_series(1, 7000)
+            returning "id"
+        )
+        insert into "Team"
+        ("tenancyId", "teamId", "mirroredProjectId", "mirroredBranchId", "displayName", "updatedAt")
+        select "id", gen_random_uuid(), 'p', 'main', 'team', now() from tenancy
+        """
+    )
+    pipeline.drain()
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('teams'))}")
+    (found,) = verified(pipeline, Choice(mappings=["teams"]))
+    assert (found.source_rows, found.destination_rows, found.differing) == (7_000, 0, 7_000)
+
+
 def test_a_row_whose_tenancy_hangs_on_another_table(pipeline: Harness) -> None:
     app = pipeline.app
     tenancy, other = app.tenancy(), app.tenancy()
