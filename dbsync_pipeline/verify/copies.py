@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from psycopg import sql
+
 from dbsync_pipeline.destinations.clickhouse import tables
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
@@ -107,7 +109,7 @@ class ClickHouseCopy(Copy):
 
 
 class ExternalCopy(Copy):
-    """A mapping's table in an external database."""
+    """A mapping's table in an external database; each question may take as long as reading all of it."""
 
     kind: DestinationKind = "postgres"
 
@@ -120,40 +122,40 @@ class ExternalCopy(Copy):
         tenancy: str,
     ) -> None:
         self._session = session
+        self._external = external
+        self._mapping = mapping
         self._rows = ExternalRows(mapping, external, tenancy)
         self.destination_id = destination_id
 
     def sums(self) -> Answer:
         """Return (tenancy, rows, sum of hashes) of the one tenancy that is delivered there from here."""
-        with self._session.turn() as connection:
-            return connection.execute(self._rows.sums()).fetchall()
+        return self._answer(self._rows.sums())
 
     def buckets(self, tenancy: str, count: int) -> Answer:  # noqa: ARG002 -- there is one
         """Return (bucket, rows, sum of hashes)."""
-        with self._session.turn() as connection:
-            return connection.execute(self._rows.buckets(count)).fetchall()
+        return self._answer(self._rows.buckets(count))
 
     def hashes(self, tenancies: Sequence[str], buckets: Buckets) -> Answer:  # noqa: ARG002 -- there is one
         """Return (tenancy, key, hash)."""
-        with self._session.turn() as connection:
-            return connection.execute(self._rows.hashes(buckets)).fetchall()
+        return self._answer(self._rows.hashes(buckets))
 
     def rows(self, keys: Sequence[Key]) -> CopiedRows:
         """Return what there is of some keys."""
-        with self._session.turn() as connection:
-            return _by_key(connection.execute(self._rows.texts({key.values for key in keys})).fetchall())
+        return _by_key(self._answer(self._rows.texts({key.values for key in keys})))
 
     def newest(self) -> tuple[str, int] | None:
         """Return the highest sequence id of rows and checkpoint."""
-        with self._session.turn() as connection:
-            found = connection.execute(self._rows.newest()).fetchone()
-        return None if found is None or found[1] is None else found
+        ((tenancy, number),) = self._answer(self._rows.newest())
+        return None if number is None else (tenancy, number)
 
     def strangers(self, limit: int) -> list[Key]:
         """Return rows of tenancies that are not delivered there."""
-        with self._session.turn() as connection:
-            found = connection.execute(self._rows.strangers(limit)).fetchall()
-        return [Key(tenancy, tuple(key)) for tenancy, key in found]
+        return [Key(tenancy, tuple(key)) for tenancy, key in self._answer(self._rows.strangers(limit))]
+
+    def _answer(self, statement: sql.Composed) -> Answer:
+        with self._session.turn() as connection, connection.transaction():
+            self._session.allow(self._external.seconds(connection, self._external.table(self._mapping)))
+            return connection.execute(statement).fetchall()
 
 
 def _by_key(answer: Answer) -> CopiedRows:

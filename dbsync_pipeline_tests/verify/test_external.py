@@ -6,11 +6,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from dbsync_pipeline.demo.application.mix import Application as DemoApplication
+from dbsync_pipeline.erasure import erase
 from dbsync_pipeline.verify.differences import Verified
 from dbsync_pipeline.verify.rounds import Choice, verify
-from dbsync_pipeline_tests.harness import External, Harness
+from dbsync_pipeline_tests.harness import APPLICATION_ROLE, External, Harness
 from dbsync_pipeline_tests.verify.looking import assert_mended, verified
 
 
@@ -175,3 +177,37 @@ def test_one_that_does_not_answer_is_told_and_the_others_are_compared(
     others = {entry.destination_id: entry for entry in found if entry.mapping_id == "users"}
     assert others[alive.destination_id].error is None
     assert others[alive.destination_id].destination_rows == others["clickhouse"].destination_rows == 1
+
+
+def test_a_table_that_takes_longer_to_read_than_a_statement_may_is_verified_and_erased(
+    pipeline: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a large one does; each row of this one takes its time, and a few bytes stand for many."""
+    monkeypatch.setattr("dbsync_pipeline.destinations.postgres.session._GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("dbsync_pipeline.destinations.postgres.tables._SLOWEST_BYTES_PER_SECOND", 1_000)
+    tenancy = pipeline.app.tenancy()
+    for _ in range(2):
+        pipeline.app.team(tenancy)
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    external.run(
+        f"""
+        grant usage on schema dbsync to {APPLICATION_ROLE};
+        grant select, delete on all tables in schema dbsync to {APPLICATION_ROLE};
+        alter table dbsync.teams enable row level security;
+        create policy slow on dbsync.teams using (pg_sleep(0.6) is not null)
+        """
+    )
+    address = make_conninfo(external.url, user=APPLICATION_ROLE, password="application")
+    pipeline.admin.execute("update dbsync.destination set connection = %s where kind = 'postgres'", [address])
+    pipeline.configure(external_statement_seconds=1, erase_external="rows")
+    found = compared(pipeline, external, "teams")
+    assert (found.differing, found.source_rows, found.destination_rows) == (0, 2, 2)
+    pipeline.app.delete("Tenancy", id=tenancy)
+    pipeline.sequence()
+    pipeline.sync()
+    done = erase(pipeline.pipeline, str(tenancy))
+    assert done.errors == {}
+    held = {entry.table: (entry.before, entry.after) for entry in done.tables if entry.destination_id != "clickhouse"}
+    assert held["teams"] == (2, 0)
+    assert external.rows("teams") == []

@@ -179,7 +179,7 @@ class PostgresDestination(Destination):
             self._unready.pop(mapping.mapping_id, None)
             try:
                 with session.turn() as connection, connection.transaction():
-                    session.allow(self._tables.key_seconds(connection, mapping))
+                    session.allow(self._tables.seconds(connection, self._tables.table(mapping)))
                     self._tables.install(connection, mapping, session.place)
             except (NotInstalledError, IncompatibleTargetError, RefusedForNowError, BadRowError) as error:
                 self._unready[mapping.mapping_id] = error

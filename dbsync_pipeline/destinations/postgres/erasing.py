@@ -35,9 +35,13 @@ def erase(
 
     def remove(table: sql.Identifier, sequence: str) -> tuple[int, int]:
         names = {"table": table, "tenancy": sql.Identifier(TENANCY), "sequence": sql.Identifier(sequence)}
+        # Each of the two goes through all of the table.
+        seconds = tables.seconds(connection, table)
         removing = sql.SQL("delete from {table} where {tenancy} = %s and {sequence} <= %s").format(**names)
+        session.allow(seconds)
         removed = connection.execute(removing, [tenancy_id, upto]).rowcount
         counting = sql.SQL("select count(*) from {table} where {tenancy} = %s").format(**names)
+        session.allow(seconds)
         row = connection.execute(counting, [tenancy_id]).fetchone()
         left: int = row[0] if row is not None else 0
         return removed + left, left
@@ -50,5 +54,6 @@ def erase(
         done[CHECKPOINT] = remove(tables.checkpoint, _CHECKPOINT_SEQUENCE)
         for name in made if drop else ():
             with suppress(psycopg.errors.DependentObjectsStillExist), connection.transaction():
+                session.allow(tables.seconds(connection, sql.Identifier(tables.schema, name)))
                 tables.drop_unused(connection, name)
         return done

@@ -89,7 +89,7 @@ class FirstLoad:
     def end(self, session: ExternalSession, mapping: SyncMapping) -> None:
         """Build the key of a table that was left without."""
         if self.left_without_key(mapping):
-            session.allow(self._tables.key_seconds(session.connection, mapping))
+            session.allow(self._tables.seconds(session.connection, self._tables.table(mapping)))
             self._tables.add_key(session.connection, mapping)
             session.progress()
 

@@ -29,7 +29,7 @@ _FORMAT = "1"
 """Raised when what is made here changes for the same mapping."""
 
 _PUBLIC = "PUBLIC"
-_KEY_BYTES_PER_SECOND = 1_000_000
+_SLOWEST_BYTES_PER_SECOND = 1_000_000
 
 _BOOKS: tuple[LiteralString, ...] = (
     """
@@ -175,9 +175,12 @@ class ExternalTables:
         row = connection.execute("select coalesce(pg_relation_size(to_regclass(%s)), 0)", [name]).fetchone()
         return row[0] if row is not None else 0
 
-    def key_seconds(self, connection: psycopg.Connection, mapping: SyncMapping) -> float:
-        """Return how long building the key of a mapping's table may take at the worst."""
-        return self.size_bytes(connection, mapping) / _KEY_BYTES_PER_SECOND
+    @staticmethod
+    def seconds(connection: psycopg.Connection, table: sql.Identifier) -> float:
+        """Return how long going through all of a table may take at the worst, as building its key does."""
+        name = table.as_string(None)
+        row = connection.execute("select coalesce(pg_table_size(to_regclass(%s)), 0)", [name]).fetchone()
+        return (row[0] if row is not None else 0) / _SLOWEST_BYTES_PER_SECOND
 
     def drop_key(self, connection: psycopg.Connection, mapping: SyncMapping) -> None:
         """Leave a table without its key while it is filled: built at the end, it takes a fifth of the time."""
