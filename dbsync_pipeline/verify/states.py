@@ -186,19 +186,26 @@ class States:
 
     def tombstones(self, keys: Sequence[Key]) -> sql.Composed:
         """Return the SELECT of (position of the key, highest sequence id, whether one has none)."""
+        # Those with a number and those without have an index each, and neither serves both.
+        halves = (
+            sql.SQL(
+                "select t.tenancy_id, t.sequence_id, {key} as key from {tombstone} as t cross join {source} "
+                "where t.mapping_id = {mapping} and t.sequence_id {half} "
+                "and (t.tenancy_id = any(array(select tenancy_id from asked)) or t.tenancy_id is null)"
+            ).format(
+                key=text_array(source_key(self._mapping)),
+                tombstone=ours("tombstone"),
+                source=rebuilt_row(self._mapping.source, sql.SQL("t.identity"), SOURCE),
+                mapping=sql.Literal(self._mapping.mapping_id),
+                half=sql.SQL(half),
+            )
+            for half in ("is not null", "is null")
+        )
         return sql.SQL(
-            "with {asked}, buried as materialized (select t.tenancy_id, t.sequence_id, {key} as key "
-            "from {tombstone} as t cross join {source} where t.mapping_id = {mapping} "
-            "and (t.tenancy_id = any(array(select tenancy_id from asked)) or t.tenancy_id is null)) "
+            "with {asked}, buried as materialized ({halves}) "
             "select position, max(sequence_id), bool_or(sequence_id is null) from asked join buried using (key) "
             "where buried.tenancy_id = asked.tenancy_id or buried.tenancy_id is null group by position"
-        ).format(
-            asked=self._asked(keys),
-            key=text_array(source_key(self._mapping)),
-            tombstone=ours("tombstone"),
-            source=rebuilt_row(self._mapping.source, sql.SQL("t.identity"), SOURCE),
-            mapping=sql.Literal(self._mapping.mapping_id),
-        )
+        ).format(asked=self._asked(keys), halves=joined(halves, " union all "))
 
     @property
     def _tenancy_type(self) -> sql.SQL:

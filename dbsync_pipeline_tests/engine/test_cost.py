@@ -13,6 +13,7 @@ from dbsync_pipeline.destinations.base import Pair, Slice
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.verify.states import Key, States
 from dbsync_pipeline_tests.acceptance.test_advanced import import_users
 from dbsync_pipeline_tests.harness import Harness
 
@@ -186,6 +187,27 @@ def test_a_change_is_found_without_reading_what_did_not(pipeline: Harness, mappi
     assert reads(pipeline, extraction.live_rows(destination.projection(extraction.mapping), slices)) <= 60
     assert reads(pipeline, extraction.tombstones(destination.projection(extraction.mapping), slices)) <= 60
     assert reads(pipeline, extraction.extent(slices, 1_000)) <= 60
+
+
+def test_the_tombstones_of_a_key_are_found_among_those_of_other_tenancies(pipeline: Harness) -> None:
+    """Numbered ones stay for as long as the settings say; those without a number, until the next pass."""
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy)
+    pipeline.admin.execute(
+        """
+        insert into dbsync.tombstone (mapping_id, tenancy_id, identity, sequence_id)
+        select mapping_id, gen_random_uuid(), '{}'::jsonb, sequence_id
+        from (values ('users', 1), ('teams', null)) as kind (mapping_id, sequence_id), generate_series(1, 5000)
+        """
+    )
+    pipeline.app.delete("ProjectUser", projectUserId=user)
+    pipeline.admin.execute("analyze")
+    states = States(
+        pipeline.catalog, pipeline.catalog.mapping("users"), pipeline.pipeline.columns, "clickhouse", "clickhouse"
+    )
+    key = Key(str(tenancy), (str(user),))
+    assert states.read(pipeline.admin, [key])[key].unnumbered
+    assert reads(pipeline, states.tombstones([key])) <= 10
 
 
 def test_a_batch_of_thousands_of_pairs(pipeline: Harness) -> None:

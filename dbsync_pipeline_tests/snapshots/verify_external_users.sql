@@ -88,7 +88,12 @@ with asked as materialized (select position, tenancy_id, array(select jsonb_arra
   from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)), buried as materialized (select t.tenancy_id, t.sequence_id, array[((source."projectUserId")::uuid)::text]::text[] as key
   from "dbsync"."tombstone" as t
   cross join lateral jsonb_populate_record(null::"public"."ProjectUser", t.identity) as "source"
-  where t.mapping_id = 'users' and (t.tenancy_id = any(array(select tenancy_id
+  where t.mapping_id = 'users' and t.sequence_id is not null and (t.tenancy_id = any(array(select tenancy_id
+  from asked)) or t.tenancy_id is null)
+  union all select t.tenancy_id, t.sequence_id, array[((source."projectUserId")::uuid)::text]::text[] as key
+  from "dbsync"."tombstone" as t
+  cross join lateral jsonb_populate_record(null::"public"."ProjectUser", t.identity) as "source"
+  where t.mapping_id = 'users' and t.sequence_id is null and (t.tenancy_id = any(array(select tenancy_id
   from asked)) or t.tenancy_id is null)) select position, max(sequence_id), bool_or(sequence_id is null)
   from asked
   join buried using (key)
