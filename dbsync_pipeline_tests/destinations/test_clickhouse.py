@@ -9,7 +9,13 @@ from pydantic import SecretStr
 from dbsync_pipeline.destinations.base import Checkpoint, Pair, Slice
 from dbsync_pipeline.destinations.clickhouse import tables
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
-from dbsync_pipeline.errors import BadRowError, IncompatibleTargetError
+from dbsync_pipeline.errors import (
+    BadRowError,
+    DbsyncError,
+    IncompatibleTargetError,
+    RefusedForNowError,
+    UnreachableError,
+)
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
@@ -183,6 +189,31 @@ def test_null_is_refused_where_there_is_none(destination: ClickHouseDestination,
     values[column] = "\\N"
     with pytest.raises(BadRowError):
         destination.deliver(load_catalog().mapping("teams"), [], iter(["\t".join(values).encode() + b"\n"]))
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "error"),
+    [
+        (242, "", RefusedForNowError),
+        (252, "", RefusedForNowError),
+        (285, "", RefusedForNowError),
+        (286, "", RefusedForNowError),
+        (319, "", RefusedForNowError),
+        (241, "(total) memory limit exceeded", UnreachableError),
+        (241, "Memory limit (total) exceeded", UnreachableError),
+        (241, "Query memory limit exceeded", DbsyncError),
+        (243, "", UnreachableError),
+        (999, "", UnreachableError),
+    ],
+)
+def test_what_clickhouse_says_is_an_outage_or_one_tables_trouble(
+    pipeline: Harness, code: int, said: str, error: type[DbsyncError]
+) -> None:
+    with pytest.raises(DbsyncError) as failure:
+        pipeline.clickhouse.query(
+            f"select throwIf(1, '{said}', toInt16({code})) settings allow_custom_error_code_in_throwif = 1"
+        )
+    assert type(failure.value) is error
 
 
 @pytest.fixture

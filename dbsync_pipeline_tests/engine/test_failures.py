@@ -12,10 +12,18 @@ import yaml
 from pydantic import SecretStr
 
 from dbsync_pipeline.destinations.base import Slice
-from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.destinations.clickhouse import destination as clickhouse_destination
+from dbsync_pipeline.destinations.clickhouse import part_budget, tables
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.cycle import SyncResult
-from dbsync_pipeline.errors import BadRowError, DbsyncError, NotInstalledError, SettingsError, UnreachableError
+from dbsync_pipeline.errors import (
+    BadRowError,
+    DbsyncError,
+    NotInstalledError,
+    RefusedForNowError,
+    SettingsError,
+    UnreachableError,
+)
 from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pipeline import Pipeline
@@ -178,6 +186,68 @@ def test_a_missing_table_stops_its_mapping_only(pipeline: Harness, moved: Callab
     assert "Run `dbsync init`." in str(errors["teams"])
     restore()
     pipeline.assert_synced()
+
+
+@pytest.fixture
+def own_tables(pipeline: Harness, clickhouse_database_prefix: str) -> str:
+    """Deliver to tables of this test's own; return their database."""
+    pipeline.configure(clickhouse_database=clickhouse_database_prefix)
+    init_clickhouse(pipeline.clickhouse, pipeline.catalog, pipeline.names)
+    return pipeline.names.internal
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [("table_readonly", "readonly"), ("parts_to_delay_insert", "as many parts as")]
+)
+def test_a_table_that_refuses_inserts_stops_its_mapping_only(
+    pipeline: Harness, own_tables: str, monkeypatch: pytest.MonkeyPatch, setting: str, said: str
+) -> None:
+    """I8: it is no outage of ClickHouse; others are delivered and recorded in the same turn."""
+    monkeypatch.setattr(part_budget, "_LONGEST_WAIT_SECONDS", 0)
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.team(tenancy)
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    pipeline.clickhouse.execute(f"alter table {own_tables}.teams modify setting {setting} = 1")
+    results = turn(pipeline)
+    assert said in str(results[tenancy, "teams"].delivery.error)
+    assert results[tenancy, "teams"].outage is None
+    assert results[tenancy, "users"].delivery.error is None
+    assert pipeline.checkpoint("users", tenancy) is not None
+    assert pipeline.pending() == [(tenancy, "teams")]
+    pipeline.clickhouse.execute(f"alter table {own_tables}.teams reset setting {setting}")
+    pipeline.assert_synced("users", "teams")
+
+
+def test_checkpoints_that_are_refused_for_now_are_an_outage(pipeline: Harness, own_tables: str) -> None:
+    """I5: nothing counts as delivered; and nobody's row is at fault, so all of it comes back soon."""
+    pipeline.configure(retry_base_seconds=3600, retry_max_seconds=3600)
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    place = f"{own_tables}.{tables.CHECKPOINT_TABLE}"
+    pipeline.clickhouse.execute(f"alter table {place} modify setting table_readonly = 1")
+    assert isinstance(turn(pipeline)[tenancy, "users"].outage, RefusedForNowError)
+    assert (tenancy, "users") in pipeline.pending()
+    assert pipeline.value("select max(next_attempt_at - now()) < interval '1 minute' from dbsync.pending")
+    pipeline.clickhouse.execute(f"alter table {place} modify setting table_readonly = 0")
+    pipeline.rows("update dbsync.pending set next_attempt_at = '-infinity' returning 1")
+    pipeline.assert_synced("users")
+
+
+def test_rows_that_take_too_much_memory_together_arrive_apart(
+    pipeline: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I8: a limit that the insert itself exceeds is no outage; the batch is halved until its parts fit."""
+    tenancies = [pipeline.app.tenancy() for _ in range(8)]
+    for tenancy in tenancies:
+        pipeline.app.user(tenancy, serverMetadata=f'"{"x" * 1_500_000}"')
+    pipeline.sequence()
+    monkeypatch.setitem(clickhouse_destination._INSERT_SETTINGS, "max_memory_usage", 16 << 20)
+    results = turn(pipeline)
+    assert {tenancy for tenancy, mapping in results if mapping == "users"} == set(tenancies)
+    assert [entry.delivery.error for entry in results.values() if entry.delivery.error] == []
+    pipeline.assert_equal("users")
 
 
 def test_a_missing_checkpoint_table_loses_nothing(

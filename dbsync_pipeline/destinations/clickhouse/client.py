@@ -16,7 +16,14 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from urllib3.exceptions import HTTPError
 
-from dbsync_pipeline.errors import BadRowError, DbsyncError, NotInstalledError, SettingsError, UnreachableError
+from dbsync_pipeline.errors import (
+    BadRowError,
+    DbsyncError,
+    NotInstalledError,
+    RefusedForNowError,
+    SettingsError,
+    UnreachableError,
+)
 
 _CONNECT_TIMEOUT_SECONDS = 10
 
@@ -26,8 +33,15 @@ ANSWER_SECONDS = 600
 _CODE = re.compile(r"\bcode:?\s*(\d+)", re.IGNORECASE)
 _MISSING = {16, 47, 60, 81}  # No such column, unknown identifier, table, database.
 _REFUSED_LOGIN = {192, 193, 194, 516}
-# Full, busy, without its Keeper or too few of its replicas, or with more parts than it can merge: it passes.
-_NOT_NOW = {159, 164, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 999}
+# Full, busy, or without its Keeper: it passes.
+_NOT_NOW = {159, 164, 202, 209, 210, 225, 236, 243, 999}
+# A table is read-only, has more parts than can be merged, or has too few of its replicas: that passes, too, and other
+# tables may well be written meanwhile.
+_TABLE_NOT_NOW = {242, 252, 285, 286, 319, 774}
+_MEMORY_LIMIT = 241
+_SERVER_MEMORY = "(total)"
+"""Of the limits of memory, the one that the statement may have no part in."""
+_MORE_MEMORY = "Allow the user more memory (max_memory_usage), or lower DBSYNC_CHUNK_ROWS."
 # What parsing a value, or putting it into its column, can end in.
 _BAD_VALUE = {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 407, 441, 467, 469, 675, 676}
 _REDUNDANT = re.compile(r"\s*\((?:official build|version [^)]*)\)|^.*?DB::Exception:\s*", re.DOTALL)
@@ -69,8 +83,9 @@ def clickhouse_errors(url: str) -> Generator[None]:
 class ClickHouse:
     """A connection to ClickHouse; cheap to hold, safe to share between threads.
 
-    Every method raises `UnreachableError`, `SettingsError` (login refused), `NotInstalledError` (something missing),
-    `BadRowError` (a value refused), or `DbsyncError` for anything else that ClickHouse says.
+    Every method raises `UnreachableError`, `RefusedForNowError` (a table cannot be written), `SettingsError` (login
+    refused), `NotInstalledError` (something missing), `BadRowError` (a value refused), or `DbsyncError` for anything
+    else that ClickHouse says.
     """
 
     def __init__(
@@ -165,11 +180,13 @@ def _translated(url: str, error: Exception) -> DbsyncError:
         return NotInstalledError(f"ClickHouse at {place}: {_brief(error)}", "Run `dbsync init`.")
     if code in _BAD_VALUE:
         return BadRowError(f"ClickHouse at {place} refuses a value: {_brief(error)}")
-    if code in _NOT_NOW:
+    if code in _TABLE_NOT_NOW:
+        return RefusedForNowError(f"ClickHouse at {place} cannot write the table now: {_brief(error)}")
+    passes = code in _NOT_NOW or (code == _MEMORY_LIMIT and _SERVER_MEMORY in str(error))
+    if passes or not isinstance(error, DatabaseError):
         return UnreachableError(f"ClickHouse at {place} cannot take it now: {_brief(error)}")
-    if isinstance(error, DatabaseError):
-        return DbsyncError(f"ClickHouse at {place}: {_brief(error)}")
-    return UnreachableError(f"ClickHouse at {place}: {_brief(error)}")
+    # Where a statement's own limit of memory is exceeded, half of the rows may fit.
+    return DbsyncError(f"ClickHouse at {place}: {_brief(error)}", _MORE_MEMORY if code == _MEMORY_LIMIT else "")
 
 
 def _brief(error: Exception) -> str:

@@ -3,7 +3,8 @@
 Every insert adds a part to its table; from a number of active parts on, ClickHouse delays inserts, and from a higher
 one on, it refuses them ("too many parts"). A worker stops short of the first: it counts a table's parts, spends half of
 what is left, as others insert, too, and counts again; with nothing left it waits for merges. A table far from the limit
-is thus looked at every few hundred inserts.
+is thus looked at every few hundred inserts. One that merges do not catch up with is waited for once, as everything else
+of the worker waits beside it; until it has room again, inserts into it are refused at once (I8).
 """
 
 import re
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
-from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.errors import RefusedForNowError
 
 _SHARE = 0.8
 """Of the number of parts at which ClickHouse begins to delay, so many are used."""
@@ -67,12 +68,13 @@ class PartBudget:
         self._clock = clock
         self._sleep = sleep
         self._left: dict[str, int] = {}
+        self._given_up: set[str] = set()
 
     def spend(self, table: str) -> None:
         """Allow for one insert into a table, after a pause where it has too many parts.
 
         Raises:
-            UnreachableError: merges have not caught up while waited for.
+            RefusedForNowError: merges have not caught up while waited for, or since.
         """
         # Deliveries run beside each other; one that is counted twice or not at all does no harm.
         left = self._left.get(table) or self._wait_for_allowance(table)
@@ -81,12 +83,14 @@ class PartBudget:
     def _wait_for_allowance(self, table: str) -> int:
         started = self._clock()
         while (left := self._count().get(table, _UNKNOWN_TABLE)) <= 0:
-            if self._clock() - started >= _LONGEST_WAIT_SECONDS:
-                raise UnreachableError(
+            if table in self._given_up or self._clock() - started >= _LONGEST_WAIT_SECONDS:
+                self._given_up.add(table)
+                raise RefusedForNowError(
                     f"table {self._database}.{table} in ClickHouse has as many parts as it should have",
                     "It goes on when ClickHouse has merged some: look at system.merges, and at the load of its disks.",
                 )
             self._sleep(_PAUSE_SECONDS)
+        self._given_up.discard(table)
         return left
 
     def _count(self) -> dict[str, int]:
