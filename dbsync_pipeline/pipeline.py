@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from threading import Event
 
 import psycopg
 
@@ -24,7 +23,7 @@ from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeL
 from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.ahead import ReadAhead
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
-from dbsync_pipeline.engine.dispatcher import Dispatcher
+from dbsync_pipeline.engine.dispatcher import Dispatcher, Stint
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
@@ -42,7 +41,8 @@ from dbsync_pipeline.verify.scope import Scope
 from dbsync_pipeline.verify.sweep import sweep
 
 _LINGER_SECONDS = 5.0
-"""Sessions on an external database are kept for so long after it was written, in case that more comes."""
+"""Sessions on an external database are kept for so long after it was written, in case that more comes and no other
+database needs the thread."""
 
 Report = Callable[[list[SyncResult]], None]
 """Takes in what a turn of any worker did; called from several threads."""
@@ -275,8 +275,13 @@ class Pipeline:
                 require_installed(connection, self.catalog)
             return found
 
-        def serve(destination_id: str, stop: Event) -> None:
+        def serve(destination_id: str, stint: Stint) -> None:
+            def note(results: list[SyncResult]) -> None:
+                report(results)
+                (stint.idle.clear if results else stint.idle.set)()
+
+            idle_seconds = _LINGER_SECONDS if stint.lingers else 0.0
             with self.external_worker(destination_id) as worker:
-                worker.run(stop=stop, max_seconds=float("inf"), idle_seconds=_LINGER_SECONDS, report=report)
+                worker.run(stop=stint.stop, max_seconds=float("inf"), idle_seconds=idle_seconds, report=note)
 
         return Dispatcher(due, serve, workers=self.settings.external_workers)

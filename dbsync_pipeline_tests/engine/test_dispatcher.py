@@ -1,12 +1,16 @@
 """Who gets a thread, for how long, and what the dead ones cost the others."""
 
+import math
 import threading
 from collections.abc import Callable
 from threading import Event, Semaphore
 
 import pytest
 
-from dbsync_pipeline.engine.dispatcher import Dispatcher
+from dbsync_pipeline import pipeline as deployment
+from dbsync_pipeline.engine import dispatcher
+from dbsync_pipeline.engine.cycle import SyncResult
+from dbsync_pipeline.engine.dispatcher import Dispatcher, Stint
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.pending.queue import DueDestination, destinations_due
 from dbsync_pipeline_tests.harness import Harness
@@ -21,7 +25,7 @@ class Scene:
         self.lock = threading.Lock()
         self.waiting = [*(DueDestination(name, failing=True) for name in failing), *map(self._good, good)]
         self.served: list[str] = []
-        self.stops: dict[str, Event] = {}
+        self.stints: dict[str, Stint] = {}
         self.begun = Semaphore(0)
         self.release: dict[str, Event] = {name: Event() for name in (*failing, *good)}
         self.now = 0.0
@@ -40,11 +44,11 @@ class Scene:
         with self.lock:
             return self.waiting[:limit]
 
-    def _serve(self, name: str, stop: Event) -> None:
+    def _serve(self, name: str, stint: Stint) -> None:
         with self.lock:
             self.waiting = [entry for entry in self.waiting if entry.destination_id != name]
             self.served.append(name)
-            self.stops[name] = stop
+            self.stints[name] = stint
         self.begun.release()
         self.act(name)
         assert self.release[name].wait(PATIENCE_SECONDS)
@@ -65,7 +69,7 @@ class Scene:
     def await_told_to_end(self, *names: str) -> None:
         """Let time pass on the dispatcher's clock until it makes room."""
         for name in names:
-            while not self.stops[name].wait(0.02):
+            while not self.stints[name].stop.wait(0.02):
                 self.now += 0.5
                 assert self.now < PATIENCE_SECONDS, f"{name} goes on"
 
@@ -95,12 +99,78 @@ def test_room_is_made_after_a_stint() -> None:
     scene = Scene(workers=2, failing=[], good=["a", "b", "c"])
     scene.start()
     scene.await_begun(2)
-    assert not any(stop.is_set() for stop in scene.stops.values())
+    assert not any(stint.stop.is_set() for stint in scene.stints.values())
     scene.await_told_to_end("a", "b")
     scene.release["a"].set()
     scene.await_begun(1)
     assert scene.served == ["a", "b", "c"]
     scene.end()
+
+
+def test_one_that_waits_for_more_makes_room_at_once() -> None:
+    """Nobody's second has to be over for that, and who has work goes on."""
+    scene = Scene(workers=2, failing=[], good=["a", "b"])
+    scene.act = lambda name: scene.stints[name].idle.set() if name == "b" else None
+    scene.start()
+    scene.await_begun(2)
+    with scene.lock:
+        scene.waiting.append(DueDestination("c", failing=False))
+        scene.release["c"] = Event()
+    assert scene.stints["b"].stop.wait(PATIENCE_SECONDS)
+    assert not scene.stints["a"].stop.is_set()
+    scene.release["b"].set()
+    scene.await_begun(1)
+    assert scene.served[2] == "c"
+    scene.end()
+
+
+def test_half_of_the_threads_may_wait_for_more_and_none_where_others_wait() -> None:
+    scene = Scene(workers=3, failing=[], good=["a", "b", "c"])
+    scene.start()
+    scene.await_begun(3)
+    assert [scene.stints[name].lingers for name in "abc"] == [True, True, False]
+    with scene.lock:
+        scene.waiting = [DueDestination(name, failing=False) for name in "def"]
+        scene.release |= {name: Event() for name in "def"}
+    scene.release["a"].set()
+    scene.release["b"].set()
+    scene.await_begun(2)
+    assert [scene.stints[name].lingers for name in "de"] == [False, False]
+    scene.end()
+
+
+def test_many_with_a_small_change_each_pass_one_after_another(
+    pipeline: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for another's second or for its sessions, neither of which ends here."""
+    monkeypatch.setattr(deployment, "_LINGER_SECONDS", math.inf)
+    monkeypatch.setattr(dispatcher, "_STINT_SECONDS", math.inf)
+    pipeline.configure(external_workers=2)
+    tenancies = [pipeline.app.tenancy() for _ in range(10)]
+    first = pipeline.configure_external(tenancies[0])
+    copies = [first, *(pipeline.configure_external(tenancy, url=first.url) for tenancy in tenancies[1:])]
+    pipeline.drain()
+    for tenancy in tenancies:
+        pipeline.app.user(tenancy)
+    pipeline.sequence()
+    served: list[str] = []
+    stop = Event()
+
+    def report(results: list[SyncResult]) -> None:
+        served.extend(entry.destination_id for entry in results)
+        if len(served) >= len(copies):
+            stop.set()
+
+    run = pipeline.pipeline.external_dispatcher(pipeline.admin, report).run
+    everything = {"stop": stop, "max_seconds": math.inf, "idle_seconds": math.inf, "note": served.append}
+    thread = threading.Thread(target=run, kwargs=everything, daemon=True)
+    thread.start()
+    in_time = stop.wait(PATIENCE_SECONDS)
+    stop.set()
+    thread.join(PATIENCE_SECONDS)
+    assert in_time
+    assert sorted(served) == sorted(copy.destination_id for copy in copies)
+    first.assert_equal("users")
 
 
 def test_one_that_is_back_makes_room_for_others_that_may_be() -> None:
@@ -120,7 +190,7 @@ def test_a_stop_ends_every_stint() -> None:
     scene.start()
     scene.await_begun(1)
     scene.stop.set()
-    assert scene.stops["a"].wait(PATIENCE_SECONDS)
+    assert scene.stints["a"].stop.wait(PATIENCE_SECONDS)
     assert scene.thread.is_alive()
     scene.end()
     assert scene.error is None
@@ -143,7 +213,7 @@ def test_one_that_cannot_be_served_is_noted(*, known: bool) -> None:
         scene.end()
         assert (scene.notes, scene.error) == (["a: gone"], None)
     else:
-        assert scene.stops["b"].wait(PATIENCE_SECONDS)
+        assert scene.stints["b"].stop.wait(PATIENCE_SECONDS)
         scene.end()
         assert isinstance(scene.error, ValueError)
 
