@@ -21,6 +21,9 @@ _LONGEST_PAUSE_SECONDS = 0.25
 _STINT_SECONDS = 1.0
 """After that, a worker makes room between two batches when others wait for a thread."""
 
+_SHORTEST_REST_SECONDS = 1.0
+_LONGEST_REST_SECONDS = 60.0
+
 _LOOK_AHEAD = 4
 """So many times the threads there are is looked for, as some may fail and some be at work."""
 
@@ -40,6 +43,14 @@ class Stint:
     lingers: bool
     stop: Event = field(default_factory=Event)
     idle: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """How long a destination whose stint has failed is left alone; as no delivery failed, the queue does not say."""
+
+    until: float
+    seconds: float
 
 
 class Dispatcher:
@@ -64,6 +75,7 @@ class Dispatcher:
         self._workers = workers
         self._clock = clock
         self._running: dict[str, tuple[Stint, Future[None]]] = {}
+        self._rests: dict[str, _Rest] = {}
 
     def run(
         self,
@@ -112,14 +124,22 @@ class Dispatcher:
             if future.done():
                 del self._running[destination_id]
                 error = future.exception()
+                rest = self._rests.pop(destination_id, None)
                 if isinstance(error, DbsyncError):
+                    seconds = min(rest.seconds * 2, _LONGEST_REST_SECONDS) if rest else _SHORTEST_REST_SECONDS
+                    self._rests[destination_id] = _Rest(self._clock() + seconds, seconds)
                     note(f"{destination_id}: {error.what}")
                 elif error is not None:
                     raise error
 
     def _begin(self, threads: ThreadPoolExecutor) -> bool:
-        due = self._due(_LOOK_AHEAD * self._workers)
-        waiting = [entry for entry in due if entry.destination_id not in self._running]
+        now = self._clock()
+        resting = {name for name, rest in self._rests.items() if now < rest.until}
+        waiting = [
+            DueDestination(entry.destination_id, entry.failing or entry.destination_id in self._rests)
+            for entry in self._due(_LOOK_AHEAD * self._workers + len(resting))
+            if entry.destination_id not in self._running.keys() | resting
+        ]
         failing = sum(stint.failing for stint in self._stints)
         # One that waits may notice half a second late that it is to end; so they never have all of the threads.
         lingering = sum(stint.lingers for stint in self._stints)

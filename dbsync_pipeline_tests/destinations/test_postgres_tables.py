@@ -187,6 +187,30 @@ def test_what_its_owner_drops_is_made_and_filled_again(
     assert len(external.view("users")) == (2 if changed == "users" else 1)
 
 
+@pytest.mark.parametrize("column", ["version", "recorded_at"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_books_that_lost_a_column_are_this_databases_own_trouble(
+    pipeline: Harness, external: External, tenancy: UUID, column: str, empty: bool
+) -> None:
+    """I8: it backs off and says so, instead of ending its worker, which another would follow at once."""
+    external.run(f"alter table dbsync.sync_checkpoint drop column {column}")
+    pipeline.app.user(pipeline.app.tenancy() if empty else tenancy)
+    pipeline.sequence()
+    if empty:
+        last = "(select last_sequence_id from dbsync.sequencer)"
+        pipeline.admin.execute(f"update dbsync.pending set wanted = {last} where destination_id like 'postgres:%%'")
+    # Of a session that was open all the while, too.
+    with pipeline.external_worker(external.destination_id) as worker:
+        for _ in range(2):
+            errors = {entry.delivery.error for entry in worker.run_once()}
+            assert any(f'column "{column}"' in str(error) for error in errors)
+    said = "select count(*) from dbsync.pending where last_error like %s and next_attempt_at > '-infinity'"
+    assert pipeline.value(said, f'%column "{column}"%')
+    external.run("drop schema dbsync cascade")
+    pipeline.drain()
+    external.assert_equal()
+
+
 def test_checkpoints_are_lost_while_a_session_is_open(pipeline: Harness, external: External, tenancy: UUID) -> None:
     with pipeline.external_worker(external.destination_id) as worker:
         for number in range(2):

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from threading import Event, Semaphore
 
@@ -31,6 +32,7 @@ class Scene:
         self.now = 0.0
         self.stop = Event()
         self.notes: list[str] = []
+        self.looks = 0
         self.error: BaseException | None = None
         self.act: Callable[[str], None] = lambda _: None
         self.dispatcher = Dispatcher(self._due, self._serve, workers=workers, clock=lambda: self.now)
@@ -42,6 +44,7 @@ class Scene:
 
     def _due(self, limit: int) -> list[DueDestination]:
         with self.lock:
+            self.looks += 1
             return self.waiting[:limit]
 
     def _serve(self, name: str, stint: Stint) -> None:
@@ -72,6 +75,20 @@ class Scene:
             while not self.stints[name].stop.wait(0.02):
                 self.now += 0.5
                 assert self.now < PATIENCE_SECONDS, f"{name} goes on"
+
+    def await_looks(self, count: int) -> None:
+        """Wait until the dispatcher has looked for what is due that often again."""
+        self._await(lambda looks=self.looks: self.looks >= looks + count)
+
+    def await_noted(self, count: int) -> None:
+        self._await(lambda: len(self.notes) >= count)
+
+    @staticmethod
+    def _await(happened: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not happened():
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
     def end(self) -> None:
         self.stop.set()
@@ -216,6 +233,41 @@ def test_one_that_cannot_be_served_is_noted(*, known: bool) -> None:
         assert scene.stints["b"].stop.wait(PATIENCE_SECONDS)
         scene.end()
         assert isinstance(scene.error, ValueError)
+
+
+def test_one_whose_stint_failed_rests_for_longer_each_time() -> None:
+    """I8: what the queue does not know of is not tried again at once, is said, and counts as failing meanwhile."""
+    scene = Scene(workers=2, failing=[], good=["a"])
+    scene.release["a"].set()
+    failing = True
+
+    def fail(name: str) -> None:
+        with scene.lock:
+            scene.waiting.append(DueDestination(name, failing=False))
+        if failing:
+            raise UnreachableError("gone")
+        scene.release[name].clear()
+
+    scene.act = fail
+    scene.start()
+    scene.await_begun(1)
+    scene.await_noted(1)
+    for count, seconds in ((2, 1.0), (3, 2.0)):
+        scene.now += seconds - 0.1
+        scene.await_looks(2)
+        assert len(scene.served) == count - 1
+        scene.now += 0.1
+        scene.await_begun(1)
+        scene.await_noted(count)
+    failing = False
+    scene.now += 4.0
+    scene.await_begun(1)
+    assert scene.stints["a"].failing
+    scene.release["a"].set()
+    scene.await_begun(1)
+    assert not scene.stints["a"].failing
+    scene.end()
+    assert set(scene.notes) == {"a: gone"}
 
 
 def test_those_that_fail_are_found_last_and_in_turn(pipeline: Harness) -> None:

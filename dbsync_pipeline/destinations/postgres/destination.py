@@ -133,7 +133,7 @@ class PostgresDestination(Destination):
             ConnectionStringError: the connection string is not usable.
             UnreachableError: the database does not answer.
             RefusedForNowError: it cannot be written now.
-            IncompatibleTargetError: somebody else's objects stand where ours should be.
+            IncompatibleTargetError: somebody else's objects stand where ours should be, or ours were changed.
         """
         wanted = list(pairs)
         configuration = self._follow_configuration()
@@ -145,7 +145,8 @@ class PostgresDestination(Destination):
             except NotInstalledError:
                 # What was there a moment ago was dropped; it is made again, once.
                 self.close()
-                self._ready(configuration, set())
+                with _its_own_trouble():
+                    self._ready(configuration, set())
         versions = {entry.mapping_id: entry.code_version for entry in self._catalog.mappings}
         return {
             pair: Checkpoint(
@@ -225,11 +226,15 @@ class PostgresDestination(Destination):
         self._found |= {entry.pair: self._mark(entry) for entry in slices}
 
     def record(self, slices: Iterable[Slice]) -> None:
-        """Move the checkpoints of slices that held nothing; all others moved with their rows."""
+        """Move the checkpoints of slices that held nothing; all others moved with their rows.
+
+        Raises:
+            IncompatibleTargetError: the table of checkpoints is not what it was.
+        """
         empty = [entry for entry in slices if not self._is_there(entry)]
         if not empty:
             return
-        with self._lost_if_it_fails(), self._require_session().turn() as connection:
+        with _its_own_trouble(), self._lost_if_it_fails(), self._require_session().turn() as connection:
             for entry in empty:
                 # Whoever was faster has moved it for the same reason.
                 with suppress(SupersededError):
@@ -327,3 +332,14 @@ class PostgresDestination(Destination):
                 moved = connection.execute(later, [*values, found.version, found.epoch, found.sequence_id])
             if not moved.rowcount:
                 raise SupersededError(f"another worker delivered {pair.mapping_id} to {self._id}")
+
+
+@contextmanager
+def _its_own_trouble() -> Generator[None]:
+    """What is missing there keeps this database waiting, and no worker from going on as a missing `init` would."""
+    try:
+        yield
+    except NotInstalledError as error:
+        raise IncompatibleTargetError(
+            error.what, "Undo what was changed there, or drop the schema; it is then made and filled anew."
+        ) from error
