@@ -75,6 +75,23 @@ def test_what_cannot_be_used_is_refused_without_being_shown(connection: str) -> 
     assert "cret" not in said(failure)
 
 
+def test_a_worker_is_not_held_by_many_hosts_or_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I8: each address may take as long as a connection may take."""
+    hosts = [f"192.0.2.{number}" for number in range(1, 6)]
+    four = look_up(f"host={','.join(hosts[:4])} user=me dbname=shop", ANYWHERE)
+    assert four.parameters["hostaddr"] == ",".join(hosts[:4])
+    with pytest.raises(ConnectionStringError, match="names 5 hosts"):
+        look_up(f"host={','.join(hosts)} user=me dbname=shop", ANYWHERE)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 5432)) for host in hosts]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    address = look_up("host=many.example,more.example user=me dbname=shop", ANYWHERE)
+    assert address.parameters["hostaddr"] == ",".join(hosts[:2] * 2)
+    assert address.parameters["host"] == "many.example,many.example,more.example,more.example"
+    found[-1] = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 5432))
+    with pytest.raises(ConnectionStringError, match="not a public address"):
+        look_up("host=many.example user=me dbname=shop", PUBLIC)
+
+
 @pytest.mark.parametrize(
     "host",
     [

@@ -9,7 +9,6 @@ never show the string (I10).
 import os
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
@@ -26,6 +25,10 @@ _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _VARIABLE_PREFIX = "DBSYNC_EXTERNAL_"
 _HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 """What a host looks like; anything else may be the end of a password that holds an unescaped `@`."""
+
+_MOST_HOSTS = 4
+_MOST_ADDRESSES_OF_A_HOST = 2
+"""libpq gives each address the whole time that connecting may take: a long list would hold a worker for minutes."""
 
 _TRANSLATION = IPv6Network("64:ff9b::/96")
 """Through a NAT64 gateway, an IPv4 address looks like this."""
@@ -94,8 +97,10 @@ def look_up(connection: str, policy: Policy) -> Address:
     if given.get("sslrootcert", "system") != "system":
         raise ConnectionStringError("sslrootcert names a file of the worker's machine", "Only `system` is allowed.")
     hosts, names, addresses, ports = given["host"].split(","), list[str](), list[str](), list[str]()
+    if len(hosts) > _MOST_HOSTS:
+        raise ConnectionStringError(f"a connection string names {len(hosts)} hosts", f"At most {_MOST_HOSTS} may be.")
     for host, port in zip(hosts, _ports(given.get("port", ""), len(hosts)), strict=True):
-        for address in _resolved(host, port, policy):
+        for address in _resolved(host, port, policy)[:_MOST_ADDRESSES_OF_A_HOST]:
             names.append(host)
             addresses.append(address)
             ports.append(str(port))
@@ -170,7 +175,7 @@ def _ports(text: str, hosts: int) -> list[int]:
     return ports
 
 
-def _resolved(host: str, port: int, policy: Policy) -> Iterator[str]:
+def _resolved(host: str, port: int, policy: Policy) -> list[str]:
     if not _HOST.fullmatch(host):
         raise ConnectionStringError(
             "a connection string names something else than a host, such as a socket directory",
@@ -180,13 +185,14 @@ def _resolved(host: str, port: int, policy: Policy) -> Iterator[str]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise UnreachableError(f"host {host} is not known", "Check its name; work goes on when it resolves.") from None
-    for address in dict.fromkeys(str(entry[4][0]) for entry in found):
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
         if not policy.private_addresses and not _is_public(address):
             raise ConnectionStringError(
                 f"{host} is at {address}, which is not a public address",
                 "Set DBSYNC_EXTERNAL_PRIVATE_ADDRESSES=true if tenancies may name hosts of your own networks.",
             )
-        yield address
+    return addresses
 
 
 def _is_public(text: str) -> bool:
