@@ -47,10 +47,11 @@ def compare(names: tuple[str, ...]) -> sql.Composed:
 
 
 def by_the_application() -> sql.Composed:
-    """Tell a write of the application from one of the sequencer."""
-    return sql.SQL("coalesce(pg_catalog.current_setting({}, true), '') operator(pg_catalog.<>) 'on'").format(
-        sql.Literal(SEQUENCER_SETTING)
-    )
+    """Tell a write of the application from one of the sequencer, which no trigger of the application makes."""
+    return sql.SQL(
+        "(coalesce(pg_catalog.current_setting({}, true), '') operator(pg_catalog.<>) 'on' "
+        "or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1)"
+    ).format(sql.Literal(SEQUENCER_SETTING))
 
 
 def entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:

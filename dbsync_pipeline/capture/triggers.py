@@ -138,15 +138,16 @@ class _Generator:
         statements: list[sql.Composable] = []
         if self.mappings:
             read = self._stored(frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings)))
+            # What triggers of the application change of a row that is being numbered goes out under that number.
             statements.append(
                 sql.SQL(
-                    "{compare} if differs then new.{sequence} := old.{sequence}; new.{dirty} := true; "
-                    "elsif {rewritten} and {foreign} then new.{sequence} := old.{sequence}; "
-                    "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if;"
+                    "if {foreign} then {compare} if differs then new.{sequence} := old.{sequence}; new.{dirty} := true; "
+                    "elsif {rewritten} then new.{sequence} := old.{sequence}; "
+                    "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if; end if;"
                 ).format(
+                    foreign=by_the_application(),
                     compare=compare(read),
                     rewritten=changed(self.own),
-                    foreign=by_the_application(),
                     sequence=self.sequence,
                     dirty=self.dirty,
                 )

@@ -95,6 +95,59 @@ def test_an_application_that_marks_its_own_rows_may_go_on(pipeline: Harness, use
     assert dirty(pipeline) == 1
 
 
+STAMP = """
+    create function stamp() returns trigger language plpgsql as
+    $$ begin new."profileImageUrl" := clock_timestamp(); return new; end $$;
+    create trigger stamp before update on "ProjectUser" for each row execute function stamp();
+"""
+
+
+def test_a_trigger_of_the_application_changes_a_row_that_is_numbered(pipeline: Harness, user: UUID) -> None:
+    """It fires on the sequencer's own update; what it writes then goes out under the number given, and is the end."""
+    pipeline.admin.execute(STAMP)
+    pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="Grace")
+    with pipeline.sequencer() as sequencer:
+        # The second looks for what the row feeds.
+        assert [sequencer.run_pass().rows for _ in range(2)] == [1, 0]
+        assert sequencer.waiting() is False
+    pipeline.sync()
+    pipeline.assert_equal()
+    assert [row["display_name"] for row in pipeline.view("users")] == ["Grace"]
+
+
+def test_what_triggers_write_elsewhere_while_a_row_is_numbered(pipeline: Harness, user: UUID) -> None:
+    """It is the application's, though it comes in the sequencer's transaction."""
+    team = pipeline.app.team(pipeline.value('select "tenancyId" from "ProjectUser"'))
+    pipeline.drain()
+    pipeline.admin.execute(
+        """
+        create function follow() returns trigger language plpgsql as
+        $$ begin update "Team" set "displayName" = new."sequenceId"; return null; end $$;
+        create trigger follow after update on "ProjectUser" for each row execute function follow();
+        """
+    )
+    pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="Grace")
+    pipeline.assert_synced()
+    number = pipeline.value('select "sequenceId"::text from "ProjectUser"')
+    assert [(row["id"], row["display_name"]) for row in pipeline.view("teams")] == [(team, number)]
+
+
+def test_what_feeds_others_feeds_them_while_it_is_numbered(pipeline: Harness, user: UUID) -> None:
+    """A trigger of the application that changes what another mapping's rows carry sends these again."""
+    pipeline.admin.execute(
+        """
+        create function shout() returns trigger language plpgsql as
+        $$ begin new."value" := upper(new."value"); return new; end $$;
+        alter table "ContactChannel" disable trigger zz_dbsync_mark;
+        update "ContactChannel" set "shouldUpdateSequenceId" = true;
+        alter table "ContactChannel" enable always trigger zz_dbsync_mark;
+        create trigger shout before update on "ContactChannel" for each row execute function shout();
+        """
+    )
+    pipeline.assert_synced()
+    assert [row["primary_email"] for row in pipeline.view("users")] == ["ADA@EXAMPLE.COM"]
+
+
 def test_a_row_arrives_fresh_whatever_its_sync_columns_say(pipeline: Harness) -> None:
     """A row restored from a dump carries an old number, and one that is not to be sent again."""
     tenancy = pipeline.app.tenancy()

@@ -14,13 +14,14 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ProjectUs
 create or replace function "dbsync"."mark_ProjectUserOAuthAccount"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
 differs boolean;
-begin begin differs := (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
 end;
 if differs then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 end if;
 return new;
 end';

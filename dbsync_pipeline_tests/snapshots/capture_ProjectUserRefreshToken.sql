@@ -14,13 +14,14 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ProjectUs
 create or replace function "dbsync"."mark_ProjectUserRefreshToken"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
 differs boolean;
-begin begin differs := (row("old"."createdAt", "old"."expiresAt", "old"."id", "old"."isImpersonation", "old"."lastActiveAt", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."expiresAt", "new"."id", "new"."isImpersonation", "new"."lastActiveAt", "new"."projectUserId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."createdAt", "old"."expiresAt", "old"."id", "old"."isImpersonation", "old"."lastActiveAt", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."expiresAt", "new"."id", "new"."isImpersonation", "new"."lastActiveAt", "new"."projectUserId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
 end;
 if differs then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 end if;
 return new;
 end';

@@ -3,7 +3,7 @@ create or replace function "dbsync"."mark_SessionReplayChunk"() returns trigger 
 fresh record;
 differs boolean;
 begin begin differs := (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
 end;
 if differs then if (row("old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."sessionReplayId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 end if;

@@ -14,13 +14,14 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."Verificat
 create or replace function "dbsync"."mark_VerificationCode"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
 differs boolean;
-begin begin differs := (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record);
-exception when undefined_column or datatype_mismatch then differs := coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'';
+begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record);
+exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
 end;
 if differs then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) and coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' then new."sequenceId" := old."sequenceId";
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
+end if;
 end if;
 return new;
 end';
