@@ -41,6 +41,7 @@ from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import Feed, join_feeds
 from dbsync_pipeline.mappings.relation import (
+    LATE_TRIGGERS,
     TRIGGER_SEARCH_PATH,
     joined,
     ours,
@@ -141,7 +142,8 @@ class _Generator:
             # What triggers of the application change of a row that is being numbered goes out under that number.
             statements.append(
                 sql.SQL(
-                    "if {foreign} then {compare} if differs then new.{sequence} := old.{sequence}; new.{dirty} := true; "
+                    "if {foreign} then {compare} "
+                    "if differs then new.{sequence} := old.{sequence}; new.{dirty} := true; "
                     "elsif {rewritten} then new.{sequence} := old.{sequence}; "
                     "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if; end if;"
                 ).format(
@@ -265,8 +267,7 @@ class _Generator:
         tables: sql.Composable | None = None,
         definer: bool = True,
     ) -> Trigger:
-        # Before triggers fire in the order of their names; ours must see what the others made of the row.
-        name = f"zz_dbsync_{event}" if timing.startswith("before") else f"dbsync_{event}"
+        name = f"{LATE_TRIGGERS}{event}" if timing.startswith("before") else f"dbsync_{event}"
         function_name = ours(_object_name(self.table, event))
         function = sql.SQL(
             "create or replace function {name}() returns trigger language plpgsql {options} as {body}"

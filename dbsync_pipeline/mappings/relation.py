@@ -44,6 +44,8 @@ on conflict (tenancy_id, mapping_id) do update set sequence_id = greatest(known.
 SEQUENCER_SETTING = "dbsync.sequencer"
 """Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""
 
+LATE_TRIGGERS = "zz_dbsync_"
+"""What the names of our `before` triggers begin with: they fire by name, and are to see what others made of a row."""
 
 TRIGGER_SEARCH_PATH = "pg_catalog, pg_temp"
 """Where the triggers look names up, so that nobody's own objects can stand in for Postgres's."""

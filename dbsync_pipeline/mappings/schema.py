@@ -24,6 +24,7 @@ from dbsync_pipeline.errors import MappingError
 from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import TENANCY_FILE, Catalog
 from dbsync_pipeline.mappings.document import location
+from dbsync_pipeline.mappings.relation import LATE_TRIGGERS
 from dbsync_pipeline.mappings.spec import SOURCE, Column, Join, SyncMapping, Table
 
 
@@ -51,6 +52,8 @@ class SourceTable:
         unique_keys: column sets of the valid, immediate, unconditional unique indexes. One with a nullable column does
             not tell rows apart that hold NULL there, but at most one row equals given values.
         indexes: plain columns that a valid, unconditional B-tree starts with.
+        is_inherited: it is a partition, or rows of it are rows of another table too.
+        later_triggers: of the application, that can change an updated row after it has been looked at.
     """
 
     table: Table
@@ -58,6 +61,8 @@ class SourceTable:
     primary_key: tuple[str, ...]
     unique_keys: tuple[frozenset[str], ...]
     indexes: tuple[tuple[str, ...], ...]
+    is_inherited: bool
+    later_triggers: tuple[str, ...]
 
     def identifies(self, columns: frozenset[str]) -> bool:
         """Tell whether at most one row has given values, none of them NULL, in these columns."""
@@ -117,6 +122,20 @@ _INDEXES = """
     where c.relkind = 'r' and (n.nspname, c.relname) in (select * from unnest(%(schemas)s::text[], %(names)s::text[]))
     order by i.indexrelid
 """
+# Of `before` triggers for each row (1 and 2) on UPDATE (16), which fire by name.
+_TRAITS = """
+    select n.nspname, c.relname, exists (select from pg_inherits where c.oid in (inhrelid, inhparent)),
+        array(
+            select t.tgname::text
+            from pg_trigger t
+            where t.tgrelid = c.oid and t.tgtype & 19 = 19 and t.tgenabled <> 'D'
+                and t.tgname > %(mark)s and not starts_with(t.tgname::text, %(prefix)s)
+            order by t.tgname
+        )
+    from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and (n.nspname, c.relname) in (select * from unnest(%(schemas)s::text[], %(names)s::text[]))
+"""
 
 
 _NAMES = """
@@ -149,6 +168,11 @@ def read_tables(connection: psycopg.Connection, wanted: Sequence[Table]) -> Sour
             unique_keys[schema_name, table].append(frozenset(plain))
         if primary:
             primary_keys[schema_name, table] = plain
+    parameters |= {"mark": f"{LATE_TRIGGERS}mark", "prefix": LATE_TRIGGERS}
+    traits = {
+        (schema_name, table): (inherited, tuple[str, ...](later))
+        for schema_name, table, inherited, later in connection.execute(_TRAITS, parameters)
+    }
     return SourceSchema(
         {
             table: SourceTable(
@@ -157,6 +181,7 @@ def read_tables(connection: psycopg.Connection, wanted: Sequence[Table]) -> Sour
                 primary_keys.get(place, ()),
                 tuple(unique_keys[place]),
                 tuple(indexes[place]),
+                *traits[place],
             )
             for table in wanted
             if (place := (table.schema_name, table.name)) in columns
@@ -198,7 +223,15 @@ class _Check:
         if table not in self.schema.tables:
             mend = f"{_nearest(str(table), self.schema.names)}Only ordinary tables can be followed."
             self.refuse(f"the source has no table {str(table)!r}", mend, *place)
-        return self.schema.tables[table]
+        found = self.schema.tables[table]
+        if found.is_inherited:
+            self.refuse(
+                f"table {table} is a partition, or inherits or is inherited from",
+                "What is written by the name of another table does not fire its triggers. Only ordinary tables can be "
+                "followed: keep its rows in one.",
+                *place,
+            )
+        return found
 
     def column(self, table: SourceTable, name: str, *place: int | str) -> SourceColumn:
         if name not in table.columns:
@@ -227,14 +260,25 @@ class _MappingCheck(_Check):
 
     @cached_property
     def source(self) -> SourceTable:
-        return self.table(self.mapping.source, "source")
+        return self._captured(self.mapping.source, "source")
 
     @cached_property
     def joins(self) -> dict[str, tuple[Join, SourceTable]]:
         return {
-            join.alias: (join, self.table(join.table, "joins", index, "table"))
+            join.alias: (join, self._captured(join.table, "joins", index, "table"))
             for index, join in enumerate(self.mapping.joins)
         }
+
+    def _captured(self, table: Table, *place: int | str) -> SourceTable:
+        found = self.table(table, *place)
+        if found.later_triggers:
+            name = found.later_triggers[0]
+            self.refuse(
+                f"trigger {name!r} of table {table} fires after the pipeline's own, which would not see its changes",
+                f"`before` triggers fire by name: rename it to one below {LATE_TRIGGERS!r}, by `alter trigger … rename`.",
+                *place,
+            )
+        return found
 
     def _check_references(self) -> None:
         for place, text in self._expressions():
