@@ -28,6 +28,8 @@ from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
+_MOST_NOTED = 20_000
+"""Rows of one table that are noted one by one; as long as more wait, it is enough to know that."""
 
 # The id is compared as what it is, of those that may have it: no index serves its text, or the tenancy alone.
 _RECEIVES = """
@@ -55,10 +57,18 @@ limit 1
 
 @dataclass(frozen=True)
 class _Unnumbered:
-    """Rows of one source table that had to be numbered; `identities` with the number that each had."""
+    """Rows of one source table that had to be numbered; `identities` with the number that each had.
 
-    mapping: SyncMapping
+    Where there were too many, not all of them. They are noted again then: what was noted and has no number yet is
+    among them.
+    """
+
+    mappings: Sequence[SyncMapping]
     identities: list[tuple[object, int | None]]
+
+    @property
+    def too_many(self) -> bool:
+        return len(self.identities) > _MOST_NOTED
 
 
 def wait_until(
@@ -126,7 +136,7 @@ class _Numbering:
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read read only")
             self._rows = [
-                _Unnumbered(mappings[0], self._dirty(mappings))
+                _Unnumbered(mappings, self._dirty(mappings))
                 for mappings in map(catalog.mappings_of, catalog.source_tables)
             ]
             row = connection.execute(
@@ -148,8 +158,11 @@ class _Numbering:
         if waiting != (False, False):
             return "changes that feed other rows, or deletions, wait for the sequencer"
         while self._rows:
-            if self._still_dirty(self._rows[-1]):
-                return f"rows of {self._rows[-1].mapping.source} wait for the sequencer"
+            rows = self._rows[-1]
+            if rows.too_many:
+                rows = self._rows[-1] = _Unnumbered(rows.mappings, self._dirty(rows.mappings))
+            if rows.too_many or self._still_dirty(rows):
+                return f"rows of {rows.mappings[0].source} wait for the sequencer"
             self._rows.pop()
         return None
 
@@ -159,18 +172,22 @@ class _Numbering:
         whose = sql.SQL("")
         if len(owned) == len(mappings):
             whose = sql.SQL(" and {} = {}").format(column(owned[0]), sql.Literal(self._tenancy))
-        statement = sql.SQL("select {identity}::text, {sequence} from {table} as source where {dirty}{whose}").format(
+        statement = sql.SQL(
+            "select {identity}::text, {sequence} from {table} as source where {dirty}{whose} limit {limit}"
+        ).format(
             identity=identity_object(mappings[0]),
             sequence=column(self._columns.sequence),
             table=table_name(mappings[0].source),
             dirty=dirty_condition(mappings, self._columns),
             whose=whose,
+            limit=sql.Literal(_MOST_NOTED + 1),
         )
         return self._connection.execute(statement).fetchall()
 
     def _still_dirty(self, rows: _Unnumbered) -> bool:
         if not rows.identities:
             return False
+        mapping = rows.mappings[0]
         statement = sql.SQL(
             "select exists (select from unnest({identities}::jsonb[], {numbers}::bigint[]) "
             "as noted (identity, number) "
@@ -179,9 +196,9 @@ class _Numbering:
         ).format(
             identities=sql.Literal([identity for identity, _ in rows.identities]),
             numbers=sql.Literal([number for _, number in rows.identities]),
-            noted_row=rebuilt_row(rows.mapping.source, sql.SQL("noted.identity"), "noted_row"),
-            table=table_name(rows.mapping.source),
-            same=same_columns(rows.mapping.identity, SOURCE, "noted_row"),
+            noted_row=rebuilt_row(mapping.source, sql.SQL("noted.identity"), "noted_row"),
+            table=table_name(mapping.source),
+            same=same_columns(mapping.identity, SOURCE, "noted_row"),
             dirty=column(self._columns.dirty),
             sequence=column(self._columns.sequence),
         )

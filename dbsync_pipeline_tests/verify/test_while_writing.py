@@ -2,18 +2,19 @@
 
 import random
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from dbsync_pipeline import source
+from dbsync_pipeline import completeness, source
 from dbsync_pipeline.completeness import wait_until
 from dbsync_pipeline.demo.application.mix import Application as DemoApplication
 from dbsync_pipeline.demo.traffic import Traffic
 from dbsync_pipeline.errors import BehindError, DestinationError
+from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.verify.rounds import Choice
 from dbsync_pipeline_tests.harness import External, Harness
@@ -208,6 +209,41 @@ def test_waiting_for_a_destination_that_is_new_or_changed(pipeline: Harness) -> 
             waited(None)
         pipeline.drain()
         assert waited(None) == pipeline.value("select last_sequence_id from dbsync.sequencer")
+
+
+def test_waiting_for_more_rows_than_are_noted(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, no more than some are in memory at once; they are noted as soon as they are few."""
+    monkeypatch.setattr(completeness, "_MOST_NOTED", 3)
+    pipeline.configure(sequencer_batch_size=2)
+    tenancy = pipeline.app.tenancy()
+    pipeline.drain()
+    for _ in range(9):
+        pipeline.app.user(tenancy)
+    noted: list[int] = []
+    note = completeness._Numbering._dirty
+
+    def noting(self: completeness._Numbering, mappings: Sequence[SyncMapping]) -> list[tuple[object, int | None]]:
+        found = note(self, mappings)
+        noted.append(len(found))
+        return found
+
+    def pass_and_deliver(_: float) -> None:
+        pipeline._sequencer.run_pass()
+        pipeline.sync()
+
+    monkeypatch.setattr(completeness._Numbering, "_dirty", noting)
+    complete = wait_until(
+        pipeline.admin,
+        pipeline.catalog,
+        pipeline.pipeline.columns,
+        str(tenancy),
+        timeout_seconds=60,
+        sleep=pass_and_deliver,
+    )
+    assert complete == pipeline.value('select max("sequenceId") from "ProjectUser"')
+    assert max(noted) == 4
+    assert pipeline.value('select count(*) from "ProjectUser" where "shouldUpdateSequenceId"') == 0
+    pipeline.assert_equal("users")
 
 
 def test_clickhouse_says_how_far_it_is_complete(pipeline: Harness) -> None:
