@@ -1,7 +1,9 @@
 """Connections to the application's Postgres.
 
-Every session is set up the same way, whatever the host or the role says: UTC, ISO dates, exact floats. Text that
-leaves Postgres therefore never depends on where this runs. An unreachable database becomes one clear error.
+Every session is set up the same way, whatever the host, the role or the database says. UTC, ISO dates, exact floats:
+text that leaves Postgres never depends on where this runs. No time limits, READ COMMITTED, and leave to write: a load
+may take long, a lock is waited for, and what runs in another way says so itself. A database that does not answer, or
+cannot do something now, becomes one clear error.
 """
 
 from collections.abc import Generator
@@ -20,11 +22,22 @@ _SESSION = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "client_encoding": "UTF8",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    # Where settings follow each other, a blank within one is escaped.
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
     # A machine that is gone without a word gives its locks back in a minute, not in the two hours of most systems.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+_TRANSACTION_TIMEOUT_SINCE = 170_000
+"""The version that knows a limit for whole transactions; an older one refuses a session that names it."""
+
 _CONNECT_TIMEOUT_SECONDS = 10
 
 SOURCE_SETTING = "DBSYNC_SOURCE_URL"
@@ -59,23 +72,31 @@ def connect(
     place = place_of(url, setting)
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items() if name != "client_encoding")
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             url,
             application_name=application_name,
-            autocommit=autocommit,
+            autocommit=True,
             options=options,
             client_encoding=_SESSION["client_encoding"],
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
         )
+        if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
+            connection.execute("set transaction_timeout = 0")
+        connection.autocommit = autocommit
     except psycopg.OperationalError as error:
         raise _unreachable(place, error, setting) from error
+    return connection
 
 
 @contextmanager
 def session(
     url: str, *, application_name: str = "dbsync", autocommit: bool = True, setting: str = SOURCE_SETTING
 ) -> Generator[psycopg.Connection]:
-    """Open a session, close it at the end, and turn a connection lost in between into an `UnreachableError`."""
+    """Open a session, close it at the end, and turn what passes by itself into an `UnreachableError`.
+
+    That is a connection lost in between, and whatever else is no fault of a statement: a deadlock, a full disk, a query
+    that an administrator has ended.
+    """
     place = place_of(url, setting)
     connection = connect(url, application_name=application_name, autocommit=autocommit, setting=setting)
     try:
@@ -84,7 +105,10 @@ def session(
     except psycopg.OperationalError as error:
         if connection.broken or isinstance(error, psycopg.errors.AdminShutdown | psycopg.errors.CannotConnectNow):
             raise _unreachable(place, error, setting) from error
-        raise
+        raise UnreachableError(
+            f"the source Postgres at {place} cannot do it now: {error.diag.message_primary or error}",
+            "Nothing is lost; work goes on where it stopped.",
+        ) from error
 
 
 def _unreachable(place: str, error: psycopg.Error, setting: str) -> UnreachableError:
