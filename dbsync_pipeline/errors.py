@@ -7,9 +7,12 @@ and exits with `exit_code`, Dagster shows them as the failure's description. Tex
 
 import re
 
-_URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^\s:/@]*):[^\s@]*@", re.IGNORECASE)
+# A password may hold what should have been escaped: it ends at the last @, where no other URL begins before that.
+_URL_PASSWORD = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^\s:/]*):(?:(?:(?![a-z][a-z0-9+.-]*://)\S)*@|\S*@)", re.IGNORECASE
+)
 _KEYWORD_PASSWORD = re.compile(
-    r"(?P<keyword>\b(?:password|sslpassword|passfile|secret|token)\b\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)",
+    r"(?P<keyword>\b(?:password|sslpassword|passfile|secret|token)\b\s*=\s*)(?:'(?:[^'\\]|\\.)*(?:'|$)|[^\s&]+)",
     re.IGNORECASE,
 )
 

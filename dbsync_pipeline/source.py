@@ -57,6 +57,12 @@ def place_of(url: str, setting: str = SOURCE_SETTING) -> str:
             "the connection string of the source Postgres cannot be read",
             f"Write {setting} as postgresql://user:password@host:port/database.",
         ) from None
+    if "@" in str(parts.get("host", "")):
+        # What libpq takes for the host begins with the end of the password.
+        raise SettingsError(
+            "the connection string of the source Postgres has an @ in its user or password",
+            f"Write it as %40 in {setting}.",
+        )
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 

@@ -269,6 +269,7 @@ def test_a_missing_checkpoint_table_loses_nothing(
         ({"source_url": "postgresql://me:s3cret@127.0.0.1:1/shop"}, UnreachableError, "127.0.0.1:1/shop"),
         ({"source_url": "host=127.0.0.1 port=1 password='s3 cret' dbname=shop"}, UnreachableError, "127.0.0.1:1/shop"),
         ({"source_url": "postgresql://me:s3cret@[127.0.0.1/shop"}, SettingsError, "DBSYNC_SOURCE_URL"),
+        ({"source_url": "postgresql://me:s3@cret@127.0.0.1:1/shop"}, SettingsError, "%40 in DBSYNC_SOURCE_URL"),
         ({"clickhouse_url": "http://me:s3cret@127.0.0.1:1/"}, UnreachableError, "ClickHouse at 127.0.0.1:1"),
         ({"clickhouse_url": "s3cret"}, SettingsError, "DBSYNC_CLICKHOUSE_URL"),
     ],
