@@ -2,9 +2,11 @@
 
 The slice is halved until one row is left, and that row's columns are tried one by one, against the source's own
 conversions and, without writing, against the destination. Costs about as much as reading the slice twice; it runs only
-after a failure, and its answer is what the person on call reads.
+after a failure, and its answer is what the person on call reads. A destination that does not let itself be asked leaves
+it at the failure: that is no reason for others to wait (I8).
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,7 +16,9 @@ from psycopg import sql
 from dbsync_pipeline.destinations.base import Destination, ProjectedColumn, Slice
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.engine.snapshot import Snapshot
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.errors import DbsyncError, UnreachableError
+
+logger = logging.getLogger(__name__)
 
 
 def describe_failure(
@@ -40,14 +44,18 @@ def describe_failure(
             return DbsyncError(str(refusal)).what
 
     projection = destination.projection(mapping)
-    row = _narrow(extraction, failed, snapshot, lambda part: refused(part, projection) is not None)
-    if row is None:
-        return f"{place}: {cause}"
-    place += f", key {_key(extraction, row, snapshot)}"
-    for column in projection:
-        reason = refused(row, [column])
-        if reason is not None:
-            return f"{place}, column {column.name}: {reason}"
+    try:
+        row = _narrow(extraction, failed, snapshot, lambda part: refused(part, projection) is not None)
+        if row is not None:
+            place += f", key {_key(extraction, row, snapshot)}"
+            for column in projection:
+                reason = refused(row, [column])
+                if reason is not None:
+                    return f"{place}, column {column.name}: {reason}"
+    except UnreachableError:
+        raise
+    except DbsyncError as unasked:
+        logger.info("what is refused cannot be found out", extra={"mapping": mapping.mapping_id, "why": unasked.what})
     return f"{place}: {cause}"
 
 

@@ -250,6 +250,22 @@ def test_rows_that_take_too_much_memory_together_arrive_apart(
     pipeline.assert_equal("users")
 
 
+def test_what_cannot_be_found_out_keeps_nobody_waiting(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I8: a row that fits nowhere fails in the looking for it as well; the failure is then all that is said."""
+    good, bad = pipeline.app.tenancy(), pipeline.app.tenancy()
+    pipeline.app.user(good)
+    pipeline.app.user(bad, serverMetadata=f'"{"x" * 20_000_000}"')
+    pipeline.sequence()
+    monkeypatch.setitem(clickhouse_destination._INSERT_SETTINGS, "max_memory_usage", 16 << 20)
+    results = turn(pipeline)
+    assert results[good, "users"].delivery.error is None
+    failed = results[bad, "users"]
+    assert failed.outage is None
+    assert str(failed.delivery.error).startswith(f"mapping users, tenancy {bad}: ClickHouse at ")
+    assert "memory limit exceeded" in str(failed.delivery.error)
+    assert pipeline.pending() == [(bad, "users")]
+
+
 def test_a_missing_checkpoint_table_loses_nothing(
     pipeline: Harness, moved: Callable[[str], Callable[[], None]]
 ) -> None:
