@@ -16,16 +16,19 @@ from prometheus_client.registry import Collector
 from dbsync_pipeline.destinations.clickhouse.part_budget import active_parts
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.status import MappingStatus, Status, read_status
+from dbsync_pipeline.status import MappingStatus, Status, read_status_soon
 
-_LONGEST_STATEMENT_SECONDS = 10
 _LONGEST_CLICKHOUSE_SECONDS = 5
 
 _UP = "1 when the source answered, and has what `dbsync init` makes; else 0, and nothing else of it."
 _CLICKHOUSE_UP = "1 when ClickHouse answered, else 0."
 _OF_A_COPY: tuple[tuple[str, str, Callable[[MappingStatus], float]], ...] = (
     ("dbsync_destinations", "Destinations that receive the mapping.", lambda of: of.destinations),
-    ("dbsync_undelivered_rows", "Numbered rows and tombstones that a copy lacks.", lambda of: of.waiting_for_delivery),
+    (
+        "dbsync_undelivered_rows",
+        "Numbered rows and tombstones that a copy lacks, up to a bound.",
+        lambda of: of.waiting_for_delivery,
+    ),
     ("dbsync_pending_pairs", "Tenancies, in each destination, with something to deliver.", lambda of: of.pending),
     ("dbsync_failing_pairs", "Pending ones whose last attempt failed.", lambda of: of.failing),
     ("dbsync_paused_pairs", "Pending ones that are paused.", lambda of: of.paused),
@@ -62,7 +65,9 @@ class PipelineCollector(Collector):
         yield GaugeMetricFamily("dbsync_numbering_paused", "1 while the sequencer is paused.", found.numbering_paused)
         yield GaugeMetricFamily("dbsync_pauses", "Pauses of delivery that are in force.", len(found.pauses))
         unnumbered = GaugeMetricFamily(
-            "dbsync_unnumbered_rows", "Rows, tombstones and touches that wait for a sequence id.", labels=["mapping"]
+            "dbsync_unnumbered_rows",
+            "Rows, tombstones and touches that wait for a sequence id, up to a bound.",
+            labels=["mapping"],
         )
         for mapping_id, rows in {entry.mapping_id: entry.waiting_for_sequencer for entry in found.mappings}.items():
             unnumbered.add_metric([mapping_id], rows)
@@ -77,8 +82,7 @@ class PipelineCollector(Collector):
         pipeline = self._pipeline
         with pipeline.source("metrics") as connection:
             # A scraper that has given up must not leave a query behind.
-            connection.execute("select set_config('statement_timeout', %s, false)", [f"{_LONGEST_STATEMENT_SECONDS}s"])
-            return read_status(connection, pipeline.catalog, pipeline.columns)
+            return read_status_soon(connection, pipeline.catalog, pipeline.columns)
 
     def _of_clickhouse(self) -> Iterator[Metric]:
         pipeline = self._pipeline

@@ -1,7 +1,8 @@
 """How far behind each copy is, from cheap queries on the source.
 
 Waiting for the sequencer and waiting for delivery are told apart, because their causes are. Counts are of rows, by the
-mapping's own filter, not of distances between sequence ids. External databases are summed up by mapping, since there
+mapping's own filter, not of distances between sequence ids, and stop at a bound: during a first load they would be most
+of what the source does. External databases are summed up by mapping, since there
 may be ten thousand of them; those that fail are listed by themselves, up to a bound.
 """
 
@@ -25,7 +26,13 @@ from dbsync_pipeline.retention import TableSize, read_sizes
 
 MOST_FAILING_LISTED = 20
 
-_LONGEST_COUNT = 100_000
+MOST_COUNTED = 100_000
+_MAPPINGS_OF_A_DATABASE = 10
+"""The rows of one that is listed by itself are counted by mapping, each up to this part of the bound."""
+
+
+_LONGEST_STATEMENT_SECONDS = 5.0
+_KINDS: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,10 @@ class MappingStatus:
     Attributes:
         kind: `clickhouse`, or `postgres` for all external databases that receive the mapping, together.
         destinations: how many those are; 1 for ClickHouse.
-        waiting_for_sequencer: rows, tombstones and touches without a sequence id, whatever they are for.
+        waiting_for_sequencer: rows, tombstones and touches without a sequence id, whatever they are for; each counted
+            up to a bound.
         waiting_for_delivery: numbered rows and tombstones that a destination does not have yet, summed up over the
-            destinations; counting stops at 100,000 of each a tenancy.
+            destinations, counted up to a bound.
         pending: tenancies with something to deliver; of external databases, how many of these.
         lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none. What is paused
             on purpose is not late.
@@ -48,6 +56,8 @@ class MappingStatus:
         oldest_tenancy: whose changes have waited longest; None when none do.
         attempts: how often the worst of those that fail has been tried in vain.
         next_attempt_at: when the first of them is tried again; None when that is now, or none fails.
+        more_to_number: whether counting what waits for the sequencer stopped at the bound.
+        more_to_deliver: whether counting what waits for delivery did.
     """
 
     mapping_id: str
@@ -64,6 +74,8 @@ class MappingStatus:
     oldest_tenancy: str | None
     attempts: int
     next_attempt_at: datetime | None
+    more_to_number: bool = False
+    more_to_deliver: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,13 +83,14 @@ class DestinationStatus:
     """One external database that has something pending.
 
     Attributes:
-        waiting_for_delivery: as above.
+        waiting_for_delivery: as above, with a lower bound.
         pending: mappings with something to deliver.
         lag_seconds: as above.
         failing: mappings whose last attempt failed.
         attempts: how often the worst of them has been tried in vain.
         next_attempt_at: when the first of them is tried again; None when that is now.
         last_error: the error of the worst of them.
+        more_to_deliver: as above.
     """
 
     destination_id: str
@@ -88,6 +101,7 @@ class DestinationStatus:
     attempts: int
     next_attempt_at: datetime | None
     last_error: str | None
+    more_to_deliver: bool
 
 
 @dataclass(frozen=True)
@@ -111,36 +125,71 @@ class Status:
     sizes: list[TableSize]
 
 
-def read_status(
-    connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, *, tenancy: str | None = None
+def read_status_soon(
+    connection: psycopg.Connection,
+    catalog: Catalog,
+    columns: SyncColumns,
+    *,
+    statement_seconds: float = _LONGEST_STATEMENT_SECONDS,
 ) -> Status:
-    """Return the state of every mapping, of all tenancies or of one.
+    """Return the state of every mapping; where counting takes too long, only say whether anything waits.
+
+    For who looks again and again: a look that was given up leaves no query behind. The session keeps the time limit.
+
+    Raises:
+        NotInstalledError: the source lacks the sync objects.
+    """
+    connection.execute("select set_config('statement_timeout', %s, false)", [f"{statement_seconds * 1_000:.0f}ms"])
+    try:
+        return read_status(connection, catalog, columns)
+    except psycopg.errors.QueryCanceled:
+        return read_status(connection, catalog, columns, most_counted=1)
+
+
+def read_status(
+    connection: psycopg.Connection,
+    catalog: Catalog,
+    columns: SyncColumns,
+    *,
+    tenancy: str | None = None,
+    most_counted: int | None = None,
+) -> Status:
+    """Return the state of every mapping, of all tenancies or of one; counts stop at `MOST_COUNTED`, or lower.
 
     Raises:
         NotInstalledError: the source lacks the sync objects.
     """
     require_installed(connection, catalog)
     countable, broken = _countable(connection, catalog, columns)
-    delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(countable, columns, tenancy))}
-    waiting = dict(connection.execute(_unnumbered(countable, columns, tenancy)).fetchall())
+    most = MOST_COUNTED if most_counted is None else most_counted
+    delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(tenancy))}
+    undelivered = {
+        (mapping_id, kind): count
+        for mapping_id, kind, count in connection.execute(_undelivered_rows(countable, columns, tenancy, most))
+    }
+    unnumbered = {
+        mapping_id: counts for mapping_id, *counts in connection.execute(_unnumbered(countable, columns, tenancy, most))
+    }
     destinations = _destinations(connection, catalog, tenancy)
     sequence_id, paused = _sequencer(connection)
-    kinds: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
     found = (
         MappingStatus(
             mapping.mapping_id,
             kind,
             destinations[mapping.mapping_id, kind],
-            waiting.get(mapping.mapping_id, 0),
+            sum(unnumbered.get(mapping.mapping_id, ())),
+            undelivered.get((mapping.mapping_id, kind), 0),
             *delivery.get((mapping.mapping_id, kind), _NOTHING_PENDING),
+            more_to_number=most in unnumbered.get(mapping.mapping_id, ()),
+            more_to_deliver=undelivered.get((mapping.mapping_id, kind)) == most,
         )
         for mapping in catalog.mappings
-        for kind in kinds
+        for kind in _KINDS
         if destinations[mapping.mapping_id, kind]
     )
     return Status(
         [replace(entry, last_error=broken.get(entry.mapping_id, entry.last_error)) for entry in found],
-        _destination_status(connection, countable, columns, tenancy, failing_only=True),
+        _destination_status(connection, countable, columns, tenancy, most, failing_only=True),
         sequence_id,
         paused,
         read_pauses(connection),
@@ -158,7 +207,7 @@ def read_destinations(
     """
     require_installed(connection, catalog)
     countable, _ = _countable(connection, catalog, columns)
-    found = _destination_status(connection, countable, columns, tenancy, failing_only=False)
+    found = _destination_status(connection, countable, columns, tenancy, MOST_COUNTED, failing_only=False)
     return {entry.destination_id: entry for entry in found}
 
 
@@ -169,7 +218,7 @@ def _countable(
 
     def complaint(part: Catalog) -> str | None:
         try:
-            connection.execute(sql.SQL("explain {}").format(_unnumbered(part, columns, None)))
+            connection.execute(sql.SQL("explain {}").format(_unnumbered(part, columns, None, 1)))
         except psycopg.ProgrammingError as error:
             return error.diag.message_primary
         return None
@@ -225,34 +274,38 @@ def _destinations(
     return counts
 
 
-def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sql.Composed:
+def _counted(rows: sql.Composable, most: int) -> sql.Composed:
+    return sql.SQL("(select count(*) from (({}) limit {}) as counted)").format(rows, sql.Literal(most))
+
+
+def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None, most: int) -> sql.Composed:
     """Touches and rows placed by another table name no tenancy yet; they count for all tenancies together only."""
 
     def count(mapping: SyncMapping) -> sql.Composed:
         owner = sql.SQL("null") if mapping.tenancy.column is None else column(mapping.tenancy.column)
-        dirty = sql.SQL("(select count(*) from {} as source where {} and {} and {})").format(
+        dirty = sql.SQL("select from {} as source where {} and {} and {}").format(
             table_name(mapping.source), column(columns.dirty), row_filter(mapping), _of_tenancy(owner, tenancy)
         )
         tombstones = sql.SQL(
-            "(select count(*) from dbsync.tombstone where mapping_id = {} and sequence_id is null and {})"
+            "select from dbsync.tombstone where mapping_id = {} and sequence_id is null and {}"
         ).format(sql.Literal(mapping.mapping_id), _of_tenancy(sql.SQL("tenancy_id"), tenancy))
-        touches = sql.SQL("(select count(*) from dbsync.touch where dependant_id = any({}) and {})").format(
+        touches = sql.SQL("select from dbsync.touch where dependant_id = any({}) and {}").format(
             sql.Literal([feed.dependant_id for feed in feeds_of(catalog, mapping)]), sql.Literal(tenancy is None)
         )
-        return sql.SQL("select {}, {} + {} + {}").format(sql.Literal(mapping.mapping_id), dirty, tombstones, touches)
+        counts = joined(_counted(rows, most) for rows in (dirty, tombstones, touches))
+        return sql.SQL("select {}, {}").format(sql.Literal(mapping.mapping_id), counts)
 
     return joined((count(mapping) for mapping in catalog.mappings), " union all ")
 
 
-def _delivery(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sql.Composed:
+def _delivery(tenancy: str | None) -> sql.Composed:
     return sql.SQL(
-        "select p.mapping_id, d.kind, sum({rows})::bigint, count(*), {lag}, "
+        "select p.mapping_id, d.kind, count(*), {lag}, "
         "count(p.last_error), max(p.last_error), count(*) filter (where p.paused), "
         "count(*) filter (where p.lease_until > clock_timestamp()), "
         "(array_agg(p.tenancy_id::text order by p.pending_since) filter (where not p.paused))[1], {attempts} "
         "from {pending} and {tenancy} group by p.mapping_id, d.kind"
     ).format(
-        rows=_undelivered_rows(catalog, columns),
         lag=_LAG,
         attempts=_ATTEMPTS,
         pending=_PENDING,
@@ -260,10 +313,10 @@ def _delivery(catalog: Catalog, columns: SyncColumns, tenancy: str | None) -> sq
     )
 
 
-_NOTHING_PENDING = (0, 0, 0.0, 0, None, 0, 0, None, 0, None)
-_PENDING = sql.SQL(
-    "dbsync.pending p join dbsync.destination d using (destination_id) where d.enabled and p.wanted > p.reached"
-)
+_NOTHING_PENDING = (0, 0.0, 0, None, 0, 0, None, 0, None)
+_PLACES = sql.SQL("dbsync.pending p join dbsync.destination d using (destination_id)")
+_WAITS = sql.SQL("d.enabled and p.wanted > p.reached")
+_PENDING = sql.SQL("{} where {}").format(_PLACES, _WAITS)
 _LAG = sql.SQL(
     "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused)), 0)"
     "::double precision"
@@ -276,7 +329,13 @@ _ATTEMPTS = sql.SQL(
 
 
 def _destination_status(
-    connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns, tenancy: str | None, *, failing_only: bool
+    connection: psycopg.Connection,
+    catalog: Catalog,
+    columns: SyncColumns,
+    tenancy: str | None,
+    most: int,
+    *,
+    failing_only: bool,
 ) -> list[DestinationStatus]:
     chosen = _of_tenancy(sql.SQL("p.tenancy_id"), tenancy)
     if failing_only:
@@ -285,49 +344,78 @@ def _destination_status(
             "p.destination_id in (select p.destination_id from {pending} and d.kind = 'postgres' and {tenancy} "
             "and p.last_error is not null group by p.destination_id order by min(p.pending_since) limit {most})"
         ).format(pending=_PENDING, tenancy=chosen, most=sql.Literal(MOST_FAILING_LISTED))
+    most_of_a_pair = max(1, most // _MAPPINGS_OF_A_DATABASE)
     statement = sql.SQL(
-        "select p.destination_id, sum({rows})::bigint as waiting_for_delivery, count(*) as pending, "
+        "select p.destination_id, sum(rows.count)::bigint as waiting_for_delivery, "
+        "bool_or(rows.count = {most}) as more_to_deliver, count(*) as pending, "
         "{lag} as lag_seconds, "
         "coalesce(array_agg(p.mapping_id order by p.mapping_id) filter (where {fails}), '{{}}') as failing, "
         "{attempts}, (array_agg(p.last_error order by p.attempts desc) filter (where {fails}))[1] as last_error "
-        "from {pending} and d.kind = 'postgres' and {chosen} "
+        "from {places} cross join lateral (select {rows}) as rows (count) "
+        "where {waits} and d.kind = 'postgres' and {chosen} "
         "group by p.destination_id order by min(p.pending_since)"
     ).format(
-        rows=_undelivered_rows(catalog, columns),
+        rows=_undelivered_of_pair(catalog, columns, most_of_a_pair),
+        most=sql.Literal(most_of_a_pair),
         lag=_LAG,
         fails=_FAILS,
         attempts=_ATTEMPTS,
-        pending=_PENDING,
+        places=_PLACES,
+        waits=_WAITS,
         chosen=chosen,
     )
     with connection.cursor(row_factory=class_row(DestinationStatus)) as cursor:
         return cursor.execute(statement).fetchall()
 
 
-def _undelivered_rows(catalog: Catalog, columns: SyncColumns) -> sql.Composed:
+def _undelivered_rows(catalog: Catalog, columns: SyncColumns, tenancy: str | None, most: int) -> sql.Composed:
+    """Count the rows and tombstones that wait, one pending row after the other until there are enough."""
+
+    def count(mapping: SyncMapping, kind: str) -> sql.Composed:
+        rows = sql.SQL(
+            "select from {places} cross join lateral ({undelivered}) as undelivered "
+            "where {waits} and p.mapping_id = {mapping} and d.kind = {kind} and {tenancy}"
+        ).format(
+            places=_PLACES,
+            undelivered=_undelivered(mapping, columns, most),
+            waits=_WAITS,
+            mapping=sql.Literal(mapping.mapping_id),
+            kind=sql.Literal(kind),
+            tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
+        )
+        return sql.SQL("select {}, {}, {}").format(
+            sql.Literal(mapping.mapping_id), sql.Literal(kind), _counted(rows, most)
+        )
+
+    return joined((count(mapping, kind) for mapping in catalog.mappings for kind in _KINDS), " union all ")
+
+
+def _undelivered_of_pair(catalog: Catalog, columns: SyncColumns, most: int) -> sql.Composed:
     """Return the number of rows and tombstones that the pending row `p` stands for."""
     counts = (
-        sql.SQL(
-            "when {} then (select count(*) from (({} limit {}) union all (select 1 from dbsync.tombstone t "
-            "where t.tenancy_id = p.tenancy_id and t.mapping_id = p.mapping_id and t.sequence_id > p.reached "
-            "limit {})) as undelivered)"
-        ).format(
-            sql.Literal(mapping.mapping_id),
-            _undelivered(mapping, columns),
-            sql.Literal(_LONGEST_COUNT),
-            sql.Literal(_LONGEST_COUNT),
+        sql.SQL("when {} then {}").format(
+            sql.Literal(mapping.mapping_id), _counted(_undelivered(mapping, columns, most), most)
         )
         for mapping in catalog.mappings
     )
     return sql.SQL("case p.mapping_id {} else 0 end").format(joined(counts, " "))
 
 
-def _undelivered(mapping: SyncMapping, columns: SyncColumns) -> sql.Composable:
+def _undelivered(mapping: SyncMapping, columns: SyncColumns, most: int) -> sql.Composed:
+    """Return the rows and tombstones of the pending row `p`; the limits keep the planner at its tenancy's index."""
     if mapping.has_placement:
-        return sql.SQL(
-            "select 1 from dbsync.placement q where q.tenancy_id = p.tenancy_id and q.mapping_id = p.mapping_id "
+        rows = sql.SQL(
+            "select from dbsync.placement q where q.tenancy_id = p.tenancy_id and q.mapping_id = p.mapping_id "
             "and q.sequence_id > p.reached"
         )
-    return sql.SQL("select 1 from {} as source where {} = p.tenancy_id and {} > p.reached and {}").format(
-        table_name(mapping.source), column(mapping.tenancy.column or ""), column(columns.sequence), row_filter(mapping)
-    )
+    else:
+        rows = sql.SQL("select from {} as source where {} = p.tenancy_id and {} > p.reached and {}").format(
+            table_name(mapping.source),
+            column(mapping.tenancy.column or ""),
+            column(columns.sequence),
+            row_filter(mapping),
+        )
+    return sql.SQL(
+        "({rows} limit {most}) union all (select from dbsync.tombstone t "
+        "where t.tenancy_id = p.tenancy_id and t.mapping_id = p.mapping_id and t.sequence_id > p.reached limit {most})"
+    ).format(rows=rows, most=sql.Literal(most))

@@ -15,7 +15,7 @@ from dbsync_pipeline.errors import DbsyncError, redact
 from dbsync_pipeline.lateness import Standstill, behind_seconds
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
-from dbsync_pipeline.status import Status, read_status
+from dbsync_pipeline.status import Status, read_status_soon
 from dbsync_pipeline.webhook import tell
 
 _SECONDS_BETWEEN_LOOKS = 60
@@ -82,7 +82,7 @@ def _look(pipeline: Pipeline, before: _Remembered, now: float) -> tuple[dict[str
     longest = pipeline.settings.late_seconds
     try:
         with pipeline.source("alert") as connection:
-            found = read_status(connection, pipeline.catalog, pipeline.columns)
+            found = read_status_soon(connection, pipeline.catalog, pipeline.columns)
     except DbsyncError as error:
         # Of the copies nothing new is known.
         since = now if before.silent_since is None else before.silent_since

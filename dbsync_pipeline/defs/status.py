@@ -22,7 +22,7 @@ from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.lateness import Standstill, behind_seconds
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.status import MappingStatus, Status, read_status, waiting_for_sequencer
+from dbsync_pipeline.status import MappingStatus, Status, read_status_soon, waiting_for_sequencer
 
 STATUS = dg.AssetKey(["dbsync", "status"])
 
@@ -61,7 +61,7 @@ def status_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> 
     """Materialize the status, and evaluate the checks of the copies, where they differ from what was recorded."""
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
-        found = read_status(connection, pipeline.catalog, pipeline.columns)
+        found = read_status_soon(connection, pipeline.catalog, pipeline.columns)
         before, now = _Recorded.model_validate_json(context.cursor or "{}"), time.time()
         standstill = before.standstill.then(found, now)
         verdicts = {
@@ -121,7 +121,7 @@ def build_freshness_checks(catalog: Catalog) -> dg.AssetChecksDefinition:
 
 def _read(pipeline: Pipeline) -> Status:
     with pipeline.source("status") as connection:
-        return read_status(connection, pipeline.catalog, pipeline.columns)
+        return read_status_soon(connection, pipeline.catalog, pipeline.columns)
 
 
 def _evaluation(entry: MappingStatus, pipeline: Pipeline, standstill_seconds: float = 0.0) -> dg.AssetCheckEvaluation:

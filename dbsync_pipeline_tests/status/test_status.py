@@ -1,8 +1,11 @@
 """What is said about external databases: summed up by mapping, and by themselves where they fail."""
 
+import pytest
+
 from dbsync_pipeline import status
 from dbsync_pipeline.controls import Part, pause
-from dbsync_pipeline.status import MappingStatus, Status, read_destinations, read_status
+from dbsync_pipeline.mappings.dependants import feeds_of
+from dbsync_pipeline.status import MappingStatus, Status, read_destinations, read_status, read_status_soon
 from dbsync_pipeline_tests.harness import Harness
 
 NOBODY = "postgresql://nobody:hunter2@127.0.0.1:1/gone"
@@ -89,6 +92,55 @@ def test_the_list_of_those_that_fail_is_bounded(pipeline: Harness, monkeypatch) 
     pipeline.sync_external(errors=True)
     monkeypatch.setattr(status, "MOST_FAILING_LISTED", 2)
     assert len(found(pipeline).failing) == 2
+
+
+def test_counting_stops_at_a_bound(pipeline: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I9: the rows of a first load are not all counted whenever somebody looks, in one tenancy or in many."""
+    monkeypatch.setattr(status, "MOST_COUNTED", 40)
+    tenancies = [pipeline.app.tenancy() for _ in range(9)]
+    pipeline.configure_external(tenancies[0])
+    pipeline.drain()
+
+    def users(kind: str) -> MappingStatus:
+        entry = line(found(pipeline), "users", kind)
+        assert entry is not None
+        return entry
+
+    def add_users() -> None:
+        for tenancy in tenancies:
+            for _ in range(4):
+                pipeline.app.user(tenancy)
+
+    add_users()
+    assert (users("clickhouse").waiting_for_sequencer, users("clickhouse").more_to_number) == (36, False)
+    add_users()
+    assert (users("clickhouse").waiting_for_sequencer, users("clickhouse").more_to_number) == (40, True)
+    pipeline.sequence()
+    assert (users("clickhouse").waiting_for_delivery, users("clickhouse").more_to_deliver) == (40, True)
+    assert (users("postgres").waiting_for_delivery, users("postgres").more_to_deliver) == (8, False)
+    (owner,) = read_destinations(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns).values()
+    assert (owner.waiting_for_delivery, owner.more_to_deliver) == (4, True)
+
+
+def test_where_counting_takes_too_long_only_whether_anything_waits_is_said(pipeline: Harness) -> None:
+    """Whoever looks every minute neither waits for it nor takes the source for dead."""
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.admin.execute("alter table dbsync.touch rename to quick_touch")
+    pipeline.admin.execute(
+        "create view dbsync.touch as select * from dbsync.quick_touch where pg_sleep(0.1)::text is not null"
+    )
+    pipeline.admin.execute(
+        "insert into dbsync.quick_touch (dependant_id, match) select dependant_id, '{}' from generate_series(1, 80), "
+        "(select %s as dependant_id) as feed",
+        [feeds_of(pipeline.catalog, pipeline.catalog.mapping("users"))[0].dependant_id],
+    )
+    columns = pipeline.pipeline.columns
+    with pipeline.pipeline.source("test") as connection:
+        users = line(
+            read_status_soon(connection, pipeline.catalog, columns, statement_seconds=3), "users", "clickhouse"
+        )
+    assert users is not None
+    assert (users.waiting_for_sequencer, users.more_to_number) == (2, True)
 
 
 def test_a_disabled_database_counts_for_nothing(pipeline: Harness) -> None:
