@@ -33,6 +33,11 @@ _OF_A_COPY: tuple[tuple[str, str, Callable[[MappingStatus], float]], ...] = (
     ("dbsync_failing_pairs", "Pending ones whose last attempt failed.", lambda of: of.failing),
     ("dbsync_paused_pairs", "Pending ones that are paused.", lambda of: of.paused),
     ("dbsync_lag_seconds", "Age of the oldest undelivered change since it was numbered.", lambda of: of.lag_seconds),
+    (
+        "dbsync_lag_without_failing_seconds",
+        "The same, of pending ones whose last attempt did not fail.",
+        lambda of: of.lag_without_failing_seconds,
+    ),
 )
 
 logger = logging.getLogger(__name__)

@@ -56,6 +56,7 @@ class MappingStatus:
         oldest_tenancy: whose changes have waited longest; None when none do.
         attempts: how often the worst of those that fail has been tried in vain.
         next_attempt_at: when the first of them is tried again; None when that is now, or none fails.
+        lag_without_failing_seconds: lag of those whose last attempt did not fail.
         more_to_number: whether counting what waits for the sequencer stopped at the bound.
         more_to_deliver: whether counting what waits for delivery did.
     """
@@ -74,6 +75,7 @@ class MappingStatus:
     oldest_tenancy: str | None
     attempts: int
     next_attempt_at: datetime | None
+    lag_without_failing_seconds: float = 0.0
     more_to_number: bool = False
     more_to_deliver: bool = False
 
@@ -303,25 +305,30 @@ def _delivery(tenancy: str | None) -> sql.Composed:
         "select p.mapping_id, d.kind, count(*), {lag}, "
         "count(p.last_error), max(p.last_error), count(*) filter (where p.paused), "
         "count(*) filter (where p.lease_until > clock_timestamp()), "
-        "(array_agg(p.tenancy_id::text order by p.pending_since) filter (where not p.paused))[1], {attempts} "
+        "(array_agg(p.tenancy_id::text order by p.pending_since) filter (where not p.paused))[1], {attempts}, "
+        "{lag_without_failing} "
         "from {pending} and {tenancy} group by p.mapping_id, d.kind"
     ).format(
         lag=_LAG,
+        lag_without_failing=_LAG_WITHOUT_FAILING,
         attempts=_ATTEMPTS,
         pending=_PENDING,
         tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
     )
 
 
-_NOTHING_PENDING = (0, 0.0, 0, None, 0, 0, None, 0, None)
+_NOTHING_PENDING = (0, 0.0, 0, None, 0, 0, None, 0, None, 0.0)
 _PLACES = sql.SQL("dbsync.pending p join dbsync.destination d using (destination_id)")
 _WAITS = sql.SQL("d.enabled and p.wanted > p.reached")
 _PENDING = sql.SQL("{} where {}").format(_PLACES, _WAITS)
-_LAG = sql.SQL(
-    "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused)), 0)"
-    "::double precision"
-)
 _FAILS = sql.SQL("p.last_error is not null")
+_LAG, _LAG_WITHOUT_FAILING = (
+    sql.SQL(
+        "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused{})), 0)"
+        "::double precision"
+    ).format(but)
+    for but in (sql.SQL(""), sql.SQL(" and not ({})").format(_FAILS))
+)
 _ATTEMPTS = sql.SQL(
     "coalesce(max(p.attempts) filter (where {fails}), 0) as attempts, "
     "nullif(min(p.next_attempt_at) filter (where {fails}), '-infinity') as next_attempt_at"

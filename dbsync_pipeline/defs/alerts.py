@@ -5,6 +5,7 @@ others run: which copy, which tenancy, how long; what a row holds stays here.
 """
 
 import time
+from dataclasses import replace
 
 import dagster as dg
 from pydantic import BaseModel, SecretStr
@@ -13,6 +14,7 @@ from dbsync_pipeline.defs.liveness import PLACE_TAG
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.errors import DbsyncError, redact
 from dbsync_pipeline.lateness import Standstill, behind_seconds
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.status import Status, read_status_soon
@@ -98,7 +100,9 @@ def _look(pipeline: Pipeline, before: _Remembered, now: float) -> tuple[dict[str
 def _late(found: Status, standstill_seconds: float, longest: float) -> dict[str, str]:
     late: dict[str, str] = {}
     for entry in found.mappings:
-        seconds = behind_seconds(entry, standstill_seconds)
+        # A customer's database that fails is late for its own reason, and would hide who else is.
+        counted = entry if entry.kind == CLICKHOUSE else replace(entry, lag_seconds=entry.lag_without_failing_seconds)
+        seconds = behind_seconds(counted, standstill_seconds)
         if seconds > longest:
             name = f"{entry.mapping_id} in {entry.kind}"
             who = "" if entry.oldest_tenancy is None else f"; tenancy {entry.oldest_tenancy} has waited longest"

@@ -22,6 +22,7 @@ from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import copy_key
 from dbsync_pipeline.defs.verdicts import Failures
 from dbsync_pipeline.defs.work import beside, failure_of, through_outages, visible_failures
+from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import PassResult
 from dbsync_pipeline.settings import Settings
@@ -90,7 +91,9 @@ def sync(context: dg.OpExecutionContext, databases: Databases) -> None:
                 report=turn.ledger.add,
             )
 
-    _deliver_and_record(context, SYNC_JOB, databases.pipeline(), deliver)
+    failing = _deliver_and_record(context, SYNC_JOB, databases.pipeline(), deliver)
+    if failing:
+        raise failure_of(failing)
 
 
 @dg.op(description="Delivers what is pending to the databases of tenancies' owners, several of them at a time.")
@@ -106,7 +109,13 @@ def external_sync(context: dg.OpExecutionContext, databases: Databases) -> None:
                 note=turn.note,
             )
 
-    _deliver_and_record(context, EXTERNAL_SYNC_JOB, databases.pipeline(), deliver)
+    failing = _deliver_and_record(context, EXTERNAL_SYNC_JOB, databases.pipeline(), deliver)
+    if failing:
+        # A database that is down is its owner's matter: it stays in the status and the checks of its copies, and every
+        # run until it is back would be a failed one.
+        said = failure_of(failing).description or ""
+        context.log.warning(said)
+        context.add_output_metadata({"failing": len(failing), "failing_deliveries": said})
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,8 @@ class _Turn:
 
 def _deliver_and_record(
     context: dg.OpExecutionContext, job_name: str, pipeline: Pipeline, deliver: Callable[[Pipeline, _Turn], None]
-) -> None:
+) -> list[tuple[Pair, str]]:
+    """Return what fails at the end of the run."""
     settings = pipeline.settings
     ledger = Ledger()
     outages: list[str] = []
@@ -147,8 +157,7 @@ def _deliver_and_record(
         finally:
             record()
             context.add_output_metadata({"materializations": books.recorded, "not_recorded": ledger.outstanding})
-    if ledger.failing:
-        raise failure_of(ledger.failing)
+    return ledger.failing
 
 
 @contextmanager

@@ -140,6 +140,25 @@ def test_what_is_late_is_told_once_and_when_it_is_over(
     assert chat.said[1:] == ["dbsync: nothing is late any more."]
 
 
+def test_a_customers_dead_database_makes_nobody_late(
+    pipeline: Harness, chat: Chat, watched: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would hide who else is; runs, status and checks tell of it."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.configure_external(tenancy, url="postgresql://nobody:hunter2@127.0.0.1:1/gone")
+    pipeline.sequence()
+    pipeline.sync()
+    pipeline.sync_external(errors=True)
+    monkeypatch.setenv("DBSYNC_LATE_SECONDS", "0.000001")
+    assert watched.skipped("lag_alert_sensor") == "Nothing is late."
+    pipeline.configure_external(tenancy, "living", mappings=["users"])
+    pipeline.sequence()
+    watched.tick("lag_alert_sensor")
+    (text,) = chat.said
+    assert text.startswith("dbsync: late.\nusers in postgres is ")
+
+
 def test_a_source_that_stays_silent_is_told_and_what_was_not_taken_is_told_again(
     chat: Chat, watched: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

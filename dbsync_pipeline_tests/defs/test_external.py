@@ -44,15 +44,21 @@ def test_a_new_database_alone_wakes_the_sequencer(pipeline: Harness, deployment:
     assert len(database.view("users")) == 1
 
 
-def test_a_dead_database_fails_visibly_and_alone(pipeline: Harness, deployment: Deployment, resting: None) -> None:
+def test_a_dead_database_is_said_and_fails_neither_the_run_nor_another(
+    pipeline: Harness, deployment: Deployment, resting: None
+) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)
     living = pipeline.configure_external(tenancy, "living")
     dead = pipeline.configure_external(tenancy, "dead", url=NOBODY)
     pipeline.sequence()
 
-    said = failure(deployment.run("external_sync_job"))
+    run = deployment.run("external_sync_job")
 
+    assert run.success
+    (output,) = [event.event_specific_data for event in run.all_events if event.is_successful_output]
+    assert output.metadata["failing"].value == len(pipeline.catalog.mappings)
+    said = output.metadata["failing_deliveries"].value
     assert "127.0.0.1:1/shop cannot be written now" in said
     assert str(tenancy) in said
     assert len(living.view("users")) == 1

@@ -79,6 +79,14 @@ def test_a_failing_database_is_listed_with_its_attempts_and_error(pipeline: Harn
     users = line(found(pipeline), "users", "postgres")
     assert users is not None
     assert (users.failing, users.last_error) == (1, failing.last_error)
+    assert users.lag_seconds > users.lag_without_failing_seconds == 0
+    living = pipeline.configure_external(ours, "living", mappings=["users"])
+    pipeline.sequence()
+    users = line(found(pipeline), "users", "postgres")
+    assert users is not None
+    assert users.lag_seconds > users.lag_without_failing_seconds > 0
+    pipeline.sync_external(errors=True)
+    assert len(living.view("users")) == 1
     assert found(pipeline, theirs).failing == []
 
 
