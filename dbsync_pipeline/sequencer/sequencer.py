@@ -35,9 +35,13 @@ from dbsync_pipeline.mappings.spec import Table, TenancyId
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 from dbsync_pipeline.tracing import span
 
-_BEGIN = sql.SQL("select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true)").format(
-    key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING)
-)
+# Everything that a pass looks for has an index. Statistics of a time when much waited would have it read whole tables
+# instead, for one row (I9). Where none but a tiny table is read so, versions before 18 take the query for a costly one,
+# and would compile it.
+_BEGIN = sql.SQL(
+    "select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true), "
+    "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
+).format(key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING))
 
 _MAKE_PENDING: LiteralString = (
     """

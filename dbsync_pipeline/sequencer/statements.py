@@ -133,13 +133,17 @@ def generate(catalog: Catalog, table: Table, columns: SyncColumns, batch_size: i
     """Generate the statements of one source table."""
     mappings = catalog.mappings_of(table)
     feeds = tuple(feed for mapping in mappings for feed in feeds_of(catalog, mapping))
+    # In the order of an index each: its first entry is there at once, whereas `exists` may read the whole table when
+    # the statistics are of a time when many rows waited. (An order or limit within `exists` is ignored.)
     waiting = sql.SQL(
-        "(exists (select from {table} as source where {dirty}) "
-        "or exists (select from {tombstone} where mapping_id = any({mappings}) and sequence_id is null) "
-        "or exists (select from {touch} where dependant_id = any({feeds})))"
+        "coalesce((select true from {table} as source where {dirty} order by {turn} limit 1), "
+        "(select true from {tombstone} where mapping_id = any({mappings}) and sequence_id is null "
+        "order by mapping_id, tombstone_id limit 1), "
+        "(select true from {touch} where dependant_id = any({feeds}) order by dependant_id, touch_id limit 1), false)"
     ).format(
         table=table_name(table),
         dirty=dirty_condition(mappings, columns),
+        turn=column(turns_by(mappings)),
         tombstone=ours("tombstone"),
         mappings=sql.Literal([mapping.mapping_id for mapping in mappings]),
         touch=ours("touch"),

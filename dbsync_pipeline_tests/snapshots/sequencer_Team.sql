@@ -1,10 +1,13 @@
-(exists (select
+coalesce((select true
   from "public"."Team" as source
-  where "source"."shouldUpdateSequenceId" and (true)) or exists (select
+  where "source"."shouldUpdateSequenceId" and (true)
+  order by "source"."tenancyId" limit 1), (select true
   from "dbsync"."tombstone"
-  where mapping_id = any('{teams}') and sequence_id is null) or exists (select
+  where mapping_id = any('{teams}') and sequence_id is null
+  order by mapping_id, tombstone_id limit 1), (select true
   from "dbsync"."touch"
-  where dependant_id = any('{teams.@tenancy}')));
+  where dependant_id = any('{teams.@tenancy}')
+  order by dependant_id, touch_id limit 1), false);
 
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"

@@ -1,10 +1,13 @@
-(exists (select
+coalesce((select true
   from "public"."TeamMember" as source
-  where "source"."shouldUpdateSequenceId" and (true)) or exists (select
+  where "source"."shouldUpdateSequenceId" and (true)
+  order by "source"."tenancyId" limit 1), (select true
   from "dbsync"."tombstone"
-  where mapping_id = any('{team_member_profiles}') and sequence_id is null) or exists (select
+  where mapping_id = any('{team_member_profiles}') and sequence_id is null
+  order by mapping_id, tombstone_id limit 1), (select true
   from "dbsync"."touch"
-  where dependant_id = any('{team_member_profiles.member,team_member_profiles.email,team_member_profiles.@tenancy}')));
+  where dependant_id = any('{team_member_profiles.member,team_member_profiles.email,team_member_profiles.@tenancy}')
+  order by dependant_id, touch_id limit 1), false);
 
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"

@@ -1,10 +1,13 @@
-(exists (select
+coalesce((select true
   from "public"."VerificationCode" as source
-  where "source"."shouldUpdateSequenceId" and ((source."type" = 'TEAM_INVITATION'))) or exists (select
+  where "source"."shouldUpdateSequenceId" and ((source."type" = 'TEAM_INVITATION'))
+  order by "source"."projectId" limit 1), (select true
   from "dbsync"."tombstone"
-  where mapping_id = any('{team_invitations}') and sequence_id is null) or exists (select
+  where mapping_id = any('{team_invitations}') and sequence_id is null
+  order by mapping_id, tombstone_id limit 1), (select true
   from "dbsync"."touch"
-  where dependant_id = any('{team_invitations.team,team_invitations.@tenancy}')));
+  where dependant_id = any('{team_invitations.team,team_invitations.@tenancy}')
+  order by dependant_id, touch_id limit 1), false);
 
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"
