@@ -150,6 +150,7 @@ class _Tally:
     """What the visit of one table came to."""
 
     handled: int = 0
+    touches_left: bool = False
     rows: Counter[tuple[str, TenancyId]] = field(default_factory=Counter[tuple[str, TenancyId]])
     highest: dict[tuple[str, TenancyId], int] = field(default_factory=dict[tuple[str, TenancyId], int])
 
@@ -244,7 +245,8 @@ class Sequencer:
             return
         logger.info("numbered", extra={"table": str(table.table), "rows": tally.rows.total()})
         result.handled += tally.handled
-        result.filled |= tally.handled >= table.smallest_batch
+        # A full batch of touches may concern few rows, or none but locked ones, of which another pass could do nothing.
+        result.filled |= tally.handled >= table.smallest_batch or (tally.touches_left and tally.handled > 0)
         for key, rows in tally.rows.items():
             result.numbered[key] = result.numbered.get(key, 0) + rows
 
@@ -260,9 +262,10 @@ class Sequencer:
                 places.update(living or ())
                 tally.note(mapping_id, tenancy_id, sequence_id, count)
         for statement in table.touches:
-            for fed, done in self._connection.execute(statement):
+            for fed, done, full in self._connection.execute(statement):
                 places.update(fed or ())
                 tally.handled += done
+                tally.touches_left |= full
         number = table.number(sorted(places), self._turns.get(table.table))
         self._turns[table.table] = None
         for mapping_id, tenancy_id, sequence_id, count, turn in self._connection.execute(number):

@@ -46,7 +46,8 @@ class TableStatements:
             sequence id, tombstones): first a line with nothing but the places of rows that live again under a numbered
             tombstone's identity, which must get higher ids in the same transaction; then a line for every tenancy,
             none where the row had never been placed.
-        touches: one statement a feed; returns (places of rows that touches concern, touches that are done with).
+        touches: one statement a feed; returns (places of rows that touches concern, touches that are done with, whether
+            more may be left than were looked at).
     """
 
     table: Table
@@ -265,7 +266,8 @@ def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
         "where t.dependant_id = {feed} and t.touch_id = batch.touch_id "
         "and t.upto is null and ((select count(*) from fed) = {limit} or exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)))) "
-        "select (select array_agg(place::text) from locked), (select count(*) from done)"
+        "select (select array_agg(place::text) from locked), (select count(*) from done), "
+        "{limit} in ((select count(*) from batch), (select count(*) from fed))"
     ).format(
         touch=ours("touch"),
         feed=sql.Literal(feed.dependant_id),

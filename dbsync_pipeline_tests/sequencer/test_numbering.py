@@ -203,6 +203,38 @@ def test_a_tenancy_touch_is_numbered_in_batches(pipeline: Harness) -> None:
     assert {row["branch_id"] for row in pipeline.view("users")} == {"other"}
 
 
+def test_many_touches_of_few_rows_fill_a_batch(pipeline: Harness) -> None:
+    """Whoever runs passes until one has left nothing has the touches numbered that are behind those of one row."""
+    tenancy = pipeline.app.tenancy()
+    often, last = (pipeline.app.user(tenancy, email=f"{name}@example.com") for name in ("often", "last"))
+    pipeline.drain()
+    for number in range(40):
+        pipeline.app.update("ContactChannel", {"projectUserId": often}, value=f"{number}@example.com")
+    pipeline.app.update("ContactChannel", {"projectUserId": last}, value="changed@example.com")
+    sequencer = drained(pipeline, batch_size=16)
+    while sequencer.run_pass().filled:
+        pass
+    assert pipeline.value("select count(*) from dbsync.touch") == 0
+    pipeline.sync()
+    assert {row["primary_email"] for row in pipeline.view("users")} == {"39@example.com", "changed@example.com"}
+
+
+def test_touches_of_locked_rows_fill_no_batch(pipeline: Harness) -> None:
+    """They cannot be dealt with now, so that another pass at once would be of no use."""
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy, email="a@example.com")
+    pipeline.drain()
+    for number in range(40):
+        pipeline.app.update("ContactChannel", {"projectUserId": user}, value=f"{number}@example.com")
+    with pipeline.write() as db:
+        Application(db).run('select from "ProjectUser" for update')
+        sequencer = drained(pipeline, batch_size=16)
+        while (result := sequencer.run_pass()).handled:
+            pass
+        assert not result.filled
+    pipeline.assert_synced()
+
+
 def test_a_busy_tenancy_does_not_starve_the_others(pipeline: Harness) -> None:
     """D9: a backlog larger than a batch leaves room for every other tenancy."""
     busy, *others = sorted(pipeline.app.tenancy() for _ in range(5))

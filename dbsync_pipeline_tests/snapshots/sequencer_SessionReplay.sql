@@ -60,7 +60,9 @@ with mark as materialized (select last_value as id
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked)))) select (select array_agg(place::text)
   from locked), (select count(*)
-  from done);
+  from done), 5000 in ((select count(*)
+  from batch), (select count(*)
+  from fed));
 
 with mark as materialized (select last_value as id
   from dbsync.sequence_id), batch as materialized (select touch_id, match, coalesce(upto, (select id
@@ -91,7 +93,9 @@ with mark as materialized (select last_value as id
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked)))) select (select array_agg(place::text)
   from locked), (select count(*)
-  from done);
+  from done), 5000 in ((select count(*)
+  from batch), (select count(*)
+  from fed));
 
 with in_turn (place, turn) as materialized (select source.ctid, "source"."tenancyId"
   from "public"."SessionReplay" as source
