@@ -107,6 +107,8 @@ returning {INSTALLED}"""  # noqa: S608 -- made of constants
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_GATHERING_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 0.25
+# A table that cannot be numbered has all of them visited by every pass.
+_LONGEST_PAUSE_AFTER_ERRORS_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -293,6 +295,8 @@ class Sequencer:
     ) -> None:
         """Run passes until stopped, out of time, or idle for long; the pause between idle passes grows.
 
+        While a table cannot be numbered something waits, and whoever ends would be started again at once.
+
         A pass over what came in during a short pause costs hardly more than one over a single row. So only a pass that
         may have left rows behind is followed by the next at once; any other by a pause as long as itself.
         """
@@ -308,6 +312,8 @@ class Sequencer:
             if result.handled:
                 last_work = now
                 pause = max(_SHORTEST_PAUSE_SECONDS, min(now - began, _LONGEST_GATHERING_SECONDS, idle_seconds))
+            elif result.errors:
+                pause = min(pause * 1.5, _LONGEST_PAUSE_AFTER_ERRORS_SECONDS)
             elif now - last_work >= idle_seconds:
                 return
             else:

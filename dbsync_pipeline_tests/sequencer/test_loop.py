@@ -100,6 +100,22 @@ def test_a_failing_table_does_not_make_it_spin(monkeypatch: pytest.MonkeyPatch) 
     assert len(clock.waits) == len(reports) - 1 > 5
 
 
+def test_a_failing_table_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D60: whoever starts it would have to start it again at once, and each of its runs would fail."""
+    clock = Clock()
+    reports = loop(monkeypatch, lambda number: PassResult(errors={"Team": "gone"}), clock=clock, max_seconds=900)
+    assert clock.now >= 900
+    assert len(reports) < 600
+    assert max(clock.waits) <= 3
+
+
+def test_a_table_that_is_mended_lets_it_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    broken = PassResult(errors={"Team": "gone"})
+    loop(monkeypatch, lambda number: broken if number < 50 else PassResult(), clock=clock)
+    assert 50 < clock.now < 150
+
+
 def test_it_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is left to do."""
     clock = Clock()
