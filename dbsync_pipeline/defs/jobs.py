@@ -37,6 +37,9 @@ _EVENTS_AT_ONCE = 500
 _RECORDING_SECONDS = 1_800.0
 """A run whose work is over, and whose successor is at it, records what is left for this long at most."""
 
+_PRIORITY = "10"
+"""In Dagster's queue, where everything else has 0: numbering and delivery do not wait behind a backfill's runs."""
+
 _MARGIN_SECONDS = 300.0
 """What a run may take beyond its time to finish its last batch, before Dagster ends it."""
 
@@ -225,7 +228,11 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
 
 def _tags(job_name: str, longest_seconds: float) -> dict[str, str]:
     """A run that a person starts is for the first place; the sensors' own say for which they are."""
-    return {**liveness.tag(job_name, 0), "dagster/max_runtime": str(round(longest_seconds))}
+    return {
+        **liveness.tag(job_name, 0),
+        "dagster/priority": _PRIORITY,
+        "dagster/max_runtime": str(round(longest_seconds)),
+    }
 
 
 class _Tally:

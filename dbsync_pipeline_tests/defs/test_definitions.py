@@ -50,7 +50,10 @@ def describe(defs: dg.Definitions) -> str:
     for job in sorted(defs.resolve_all_job_defs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
             place = job.run_tags.get("dbsync/singleton")
-            lines.append(f"{job.name}: dbsync/singleton {place}" if place else f"{job.name}: no place of its own")
+            limits = {name: job.run_tags.get(f"dagster/{name}") for name in ("priority", "max_runtime")}
+            facts = [f"{name} {value}" for name, value in limits.items() if value is not None]
+            facts.insert(0, f"dbsync/singleton {place}" if place else "no place of its own")
+            lines.append(f"{job.name}: {', '.join(facts)}")
     for check in sorted(graph.asset_check_keys, key=lambda check: check.to_user_string()):
         lines.append(f"check {check.to_user_string()}")
     for schedule in defs.schedules or ():
