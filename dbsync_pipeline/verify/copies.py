@@ -77,7 +77,7 @@ class ClickHouseCopy(Copy):
 
     def _of(self, scope: Scope) -> ClickHouseRows:
         literals = [tables.literal(tenancy) for tenancy in scope.tenancies or ()]
-        condition = scope.clickhouse(ClickHouseRows.TENANCY_TEXT, literals)
+        condition = scope.clickhouse(tables.TENANCY, literals)
         return ClickHouseRows(self._catalog, self._mapping, self._names, condition)
 
     def sums(self) -> Answer:

@@ -74,12 +74,15 @@ class Scope:
         )
 
     def clickhouse(self, tenancy: str, literals: Sequence[str]) -> str:
-        """Return the condition on a tenancy's text for ClickHouse; `literals` are the named tenancies, quoted."""
+        """Return the condition on a tenancy for ClickHouse; `literals` are the named ones, quoted.
+
+        They are compared as what they are: only by that does ClickHouse leave out parts of a table.
+        """
         conditions: list[str] = []
         if self.tenancies is not None:
             conditions.append(f"{tenancy} in ({', '.join(literals)})" if literals else "false")
         if self.share is not None:
-            slot = f"reinterpretAsUInt32(reverse(substring(MD5({tenancy}), 1, 4)))"
+            slot = f"reinterpretAsUInt32(reverse(substring(MD5(toString({tenancy})), 1, 4)))"
             conditions.append(f"({slot} - {self.share.start} + {SLOTS}) % {SLOTS} < {self.share.width}")
         return f"({' or '.join(conditions)})" if conditions else "true"
 

@@ -229,10 +229,10 @@ class ClickHouseRows(Rows):
         catalog: the mappings in use.
         mapping: the one in question.
         names: where things are.
-        condition: SQL over the tenancy's text, `TENANCY_TEXT`.
+        condition: SQL over the tenancy.
     """
 
-    TENANCY_TEXT = f"toString({tables.TENANCY})"
+    _TENANCY_TEXT = f"toString({tables.TENANCY})"
 
     def __init__(
         self, catalog: Catalog, mapping: SyncMapping, names: tables.ClickHouseNames, condition: str = "true"
@@ -242,11 +242,13 @@ class ClickHouseRows(Rows):
         self._key = [entry.data_type.clickhouse_checksum(tables.name(entry.name)) for entry in mapping.key_columns]
         # Aliases of ours begin as no column of a mapping may.
         self._hash = f"reinterpretAsInt64({_clickhouse_hash(self._texts, 8)}) as sync_hash"
-        self._rows = f"{names.table(mapping)} final where {tables.DELETED} = 0 and {condition}"
+        # All versions of a row have its tenancy, so the others are neither read nor merged; with FINAL, ClickHouse does
+        # that only where it is asked to.
+        self._rows = f"{names.table(mapping)} final prewhere {condition} where {tables.DELETED} = 0"
         self._numbers = (
-            f"(select {self.TENANCY_TEXT} as sync_tenancy, {tables.SEQUENCE} as sync_number "  # noqa: S608 -- our own names
+            f"(select {self._TENANCY_TEXT} as sync_tenancy, {tables.SEQUENCE} as sync_number "  # noqa: S608 -- our own names
             f"from {names.table(mapping)} where {condition} union all "
-            f"select {self.TENANCY_TEXT}, sequence_id from {names.checkpoint} "
+            f"select {self._TENANCY_TEXT}, sequence_id from {names.checkpoint} "
             f"where mapping_id = {tables.literal(mapping.mapping_id)} and {condition})"
         )
         self._array = f"[{', '.join(self._key)}]"
@@ -254,7 +256,7 @@ class ClickHouseRows(Rows):
     def sums(self) -> str:
         """Return the SELECT of (tenancy, rows, sum of hashes)."""
         return (
-            f"select {self.TENANCY_TEXT}, count(), sum(toInt256(sync_hash)) from ("  # noqa: S608 -- our own names
+            f"select {self._TENANCY_TEXT}, count(), sum(toInt256(sync_hash)) from ("  # noqa: S608 -- our own names
             f"select {tables.TENANCY}, {self._hash} from {self._rows}) group by {tables.TENANCY}"
         )
 
@@ -269,7 +271,7 @@ class ClickHouseRows(Rows):
         """Return the SELECT of (tenancy, key, hash)."""
         which = "" if buckets.chosen is None else f" and sync_bucket in ({', '.join(map(str, buckets.chosen))})"
         return (
-            f"select {self.TENANCY_TEXT} as sync_tenancy, {self._array} as sync_key, {self._hash} "  # noqa: S608 -- our own names
+            f"select {self._TENANCY_TEXT} as sync_tenancy, {self._array} as sync_key, {self._hash} "  # noqa: S608 -- our own names
             f"from (select *, {self._bucket(buckets.count)} from {self._rows}{which})"
         )
 
@@ -278,7 +280,7 @@ class ClickHouseRows(Rows):
         wanted = ", ".join(f"[{', '.join(map(tables.literal, key))}]" for key in keys)
         texts = ", ".join(f"cast({text}, 'Nullable(String)')" for text in self._texts)
         return (
-            f"select {self.TENANCY_TEXT} as sync_tenancy, {self._array} as sync_key, {tables.SEQUENCE}, "  # noqa: S608 -- our own names
+            f"select {self._TENANCY_TEXT} as sync_tenancy, {self._array} as sync_key, {tables.SEQUENCE}, "  # noqa: S608 -- our own names
             f"[{texts}] as sync_texts from {self._rows} and {self._array} in ({wanted})"
         )
 

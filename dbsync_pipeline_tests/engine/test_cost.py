@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg import sql
@@ -13,6 +13,8 @@ from dbsync_pipeline.destinations.base import Pair, Slice
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.verify.copies import ClickHouseCopy
+from dbsync_pipeline.verify.scope import Scope, Share
 from dbsync_pipeline.verify.states import Key, States
 from dbsync_pipeline_tests.acceptance.test_advanced import import_users
 from dbsync_pipeline_tests.harness import Harness
@@ -208,6 +210,26 @@ def test_the_tombstones_of_a_key_are_found_among_those_of_other_tenancies(pipeli
     key = Key(str(tenancy), (str(user),))
     assert states.read(pipeline.admin, [key])[key].unnumbered
     assert reads(pipeline, states.tombstones([key])) <= 10
+
+
+def test_verifying_some_tenancies_reads_of_others_only_whose_they_are(pipeline: Harness) -> None:
+    """Of large tenancies that are not asked about, not even that."""
+    mapping = pipeline.catalog.mapping("teams")
+    tenancies = [uuid4() for _ in range(4)]
+    for tenancy in tenancies:
+        pipeline.clickhouse.execute(
+            f"insert into {pipeline.names.table(mapping)} (project_id, branch_id, tenancy_id, id, sync_sequence_id) "
+            f"select 'p', 'main', '{tenancy}', generateUUIDv4(), number from numbers(50000)"
+        )
+    pipeline.clickhouse.execute(f"optimize table {pipeline.names.table(mapping)} final")
+    for scope in (Scope((str(tenancies[0]),)), Scope(share=Share.nth(0.5, 0))):
+        copy = ClickHouseCopy(pipeline.clickhouse, pipeline.catalog, mapping, pipeline.names, scope)
+        plan = [line.strip() for (line,) in pipeline.clickhouse.query(f"explain indexes = 1 {copy._of(scope).sums()}")]
+        (first,) = [line for line in plan if line.startswith("Prewhere filter column:")]
+        assert "tenancy_id" in first
+        (granules,) = [line.removeprefix("Granules: ") for line in plan if line.startswith("Granules: ")]
+        read, there = map(int, granules.split("/"))
+        assert read < there / 2 or scope.share is not None
 
 
 def test_a_batch_of_thousands_of_pairs(pipeline: Harness) -> None:

@@ -46,22 +46,22 @@ select tenancy_id::text, key, hash
 
 select toString(tenancy_id), count(), sum(toInt256(sync_hash))
   from (select tenancy_id, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`type`))), ':', toString(`type`)), '-'), ifNull(concat(toString(length(toString(`value`))), ':', toString(`value`)), '-'), ifNull(concat(toString(length(toString(`is_primary`))), ':', toString(`is_primary`)), '-'), ifNull(concat(toString(length(toString(`is_verified`))), ':', toString(`is_verified`)), '-'), ifNull(concat(toString(length(toString(`used_for_auth`))), ':', toString(`used_for_auth`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8))) as sync_hash
-  from `analytics_internal`.`contact_channels` final
-  where sync_is_deleted = 0 and true) group by tenancy_id;
+  from `analytics_internal`.`contact_channels` final prewhere true
+  where sync_is_deleted = 0) group by tenancy_id;
 
 select sync_bucket, count(), sum(toInt256(sync_hash))
   from (select bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'))), 1, 2))), 255) as sync_bucket, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`type`))), ':', toString(`type`)), '-'), ifNull(concat(toString(length(toString(`value`))), ':', toString(`value`)), '-'), ifNull(concat(toString(length(toString(`is_primary`))), ':', toString(`is_primary`)), '-'), ifNull(concat(toString(length(toString(`is_verified`))), ':', toString(`is_verified`)), '-'), ifNull(concat(toString(length(toString(`used_for_auth`))), ':', toString(`used_for_auth`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8))) as sync_hash
-  from `analytics_internal`.`contact_channels` final
-  where sync_is_deleted = 0 and true) group by sync_bucket;
+  from `analytics_internal`.`contact_channels` final prewhere true
+  where sync_is_deleted = 0) group by sync_bucket;
 
 select toString(tenancy_id) as sync_tenancy, [toString(`id`), toString(`user_id`)] as sync_key, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(`type`))), ':', toString(`type`)), '-'), ifNull(concat(toString(length(toString(`value`))), ':', toString(`value`)), '-'), ifNull(concat(toString(length(toString(`is_primary`))), ':', toString(`is_primary`)), '-'), ifNull(concat(toString(length(toString(`is_verified`))), ':', toString(`is_verified`)), '-'), ifNull(concat(toString(length(toString(`used_for_auth`))), ':', toString(`used_for_auth`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'))), 1, 8))) as sync_hash
   from (select *, bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'))), 1, 2))), 255) as sync_bucket
-  from `analytics_internal`.`contact_channels` final
-  where sync_is_deleted = 0 and true and sync_bucket in (1, 2));
+  from `analytics_internal`.`contact_channels` final prewhere true
+  where sync_is_deleted = 0 and sync_bucket in (1, 2));
 
 select toString(tenancy_id) as sync_tenancy, [toString(`id`), toString(`user_id`)] as sync_key, sync_sequence_id, [cast(`project_id`, 'Nullable(String)'), cast(`branch_id`, 'Nullable(String)'), cast(toString(`id`), 'Nullable(String)'), cast(toString(`user_id`), 'Nullable(String)'), cast(toString(`type`), 'Nullable(String)'), cast(toString(`value`), 'Nullable(String)'), cast(toString(`is_primary`), 'Nullable(String)'), cast(toString(`is_verified`), 'Nullable(String)'), cast(toString(`used_for_auth`), 'Nullable(String)'), cast(toString(reinterpretAsInt64(`created_at`)), 'Nullable(String)')] as sync_texts
-  from `analytics_internal`.`contact_channels` final
-  where sync_is_deleted = 0 and true and [toString(`id`), toString(`user_id`)] in (['00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000001']);
+  from `analytics_internal`.`contact_channels` final prewhere true
+  where sync_is_deleted = 0 and [toString(`id`), toString(`user_id`)] in (['00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000001']);
 
 select sync_tenancy, sync_number
   from (select toString(tenancy_id) as sync_tenancy, sync_sequence_id as sync_number

@@ -58,22 +58,22 @@ select tenancy_id::text, key, hash
 
 select toString(tenancy_id), count(), sum(toInt256(sync_hash))
   from (select tenancy_id, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`last_used_at`)))), ':', toString(reinterpretAsInt64(`last_used_at`))), '-'), ifNull(concat(toString(length(toString(`is_impersonation`))), ':', toString(`is_impersonation`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`expires_at`)))), ':', toString(reinterpretAsInt64(`expires_at`))), '-'))), 1, 8))) as sync_hash
-  from `analytics_internal`.`refresh_tokens` final
-  where sync_is_deleted = 0 and true) group by tenancy_id;
+  from `analytics_internal`.`refresh_tokens` final prewhere true
+  where sync_is_deleted = 0) group by tenancy_id;
 
 select sync_bucket, count(), sum(toInt256(sync_hash))
   from (select bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'))), 1, 2))), 255) as sync_bucket, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`last_used_at`)))), ':', toString(reinterpretAsInt64(`last_used_at`))), '-'), ifNull(concat(toString(length(toString(`is_impersonation`))), ':', toString(`is_impersonation`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`expires_at`)))), ':', toString(reinterpretAsInt64(`expires_at`))), '-'))), 1, 8))) as sync_hash
-  from `analytics_internal`.`refresh_tokens` final
-  where sync_is_deleted = 0 and true) group by sync_bucket;
+  from `analytics_internal`.`refresh_tokens` final prewhere true
+  where sync_is_deleted = 0) group by sync_bucket;
 
 select toString(tenancy_id) as sync_tenancy, [toString(`id`)] as sync_key, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`user_id`))), ':', toString(`user_id`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`last_used_at`)))), ':', toString(reinterpretAsInt64(`last_used_at`))), '-'), ifNull(concat(toString(length(toString(`is_impersonation`))), ':', toString(`is_impersonation`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`expires_at`)))), ':', toString(reinterpretAsInt64(`expires_at`))), '-'))), 1, 8))) as sync_hash
   from (select *, bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'))), 1, 2))), 255) as sync_bucket
-  from `analytics_internal`.`refresh_tokens` final
-  where sync_is_deleted = 0 and true and sync_bucket in (1, 2));
+  from `analytics_internal`.`refresh_tokens` final prewhere true
+  where sync_is_deleted = 0 and sync_bucket in (1, 2));
 
 select toString(tenancy_id) as sync_tenancy, [toString(`id`)] as sync_key, sync_sequence_id, [cast(`project_id`, 'Nullable(String)'), cast(`branch_id`, 'Nullable(String)'), cast(toString(`id`), 'Nullable(String)'), cast(toString(`user_id`), 'Nullable(String)'), cast(toString(reinterpretAsInt64(`created_at`)), 'Nullable(String)'), cast(toString(reinterpretAsInt64(`last_used_at`)), 'Nullable(String)'), cast(toString(`is_impersonation`), 'Nullable(String)'), cast(toString(reinterpretAsInt64(`expires_at`)), 'Nullable(String)')] as sync_texts
-  from `analytics_internal`.`refresh_tokens` final
-  where sync_is_deleted = 0 and true and [toString(`id`)] in (['00000000-0000-0000-0000-000000000000']);
+  from `analytics_internal`.`refresh_tokens` final prewhere true
+  where sync_is_deleted = 0 and [toString(`id`)] in (['00000000-0000-0000-0000-000000000000']);
 
 select sync_tenancy, sync_number
   from (select toString(tenancy_id) as sync_tenancy, sync_sequence_id as sync_number

@@ -34,22 +34,22 @@ select tenancy_id::text, key, hash
 
 select toString(tenancy_id), count(), sum(toInt256(sync_hash))
   from (select tenancy_id, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`display_name`))), ':', toString(`display_name`)), '-'), ifNull(concat(toString(length(toString(`profile_image_url`))), ':', toString(`profile_image_url`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'), ifNull(concat(toString(length(toString(`client_metadata`))), ':', toString(`client_metadata`)), '-'), ifNull(concat(toString(length(toString(`client_read_only_metadata`))), ':', toString(`client_read_only_metadata`)), '-'), ifNull(concat(toString(length(toString(`server_metadata`))), ':', toString(`server_metadata`)), '-'))), 1, 8))) as sync_hash
-  from `analytics_internal`.`teams` final
-  where sync_is_deleted = 0 and true) group by tenancy_id;
+  from `analytics_internal`.`teams` final prewhere true
+  where sync_is_deleted = 0) group by tenancy_id;
 
 select sync_bucket, count(), sum(toInt256(sync_hash))
   from (select bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'))), 1, 2))), 255) as sync_bucket, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`display_name`))), ':', toString(`display_name`)), '-'), ifNull(concat(toString(length(toString(`profile_image_url`))), ':', toString(`profile_image_url`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'), ifNull(concat(toString(length(toString(`client_metadata`))), ':', toString(`client_metadata`)), '-'), ifNull(concat(toString(length(toString(`client_read_only_metadata`))), ':', toString(`client_read_only_metadata`)), '-'), ifNull(concat(toString(length(toString(`server_metadata`))), ':', toString(`server_metadata`)), '-'))), 1, 8))) as sync_hash
-  from `analytics_internal`.`teams` final
-  where sync_is_deleted = 0 and true) group by sync_bucket;
+  from `analytics_internal`.`teams` final prewhere true
+  where sync_is_deleted = 0) group by sync_bucket;
 
 select toString(tenancy_id) as sync_tenancy, [toString(`id`)] as sync_key, reinterpretAsInt64(reverse(substring(MD5(concat('', ifNull(concat(toString(length(`project_id`)), ':', `project_id`), '-'), ifNull(concat(toString(length(`branch_id`)), ':', `branch_id`), '-'), ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'), ifNull(concat(toString(length(toString(`display_name`))), ':', toString(`display_name`)), '-'), ifNull(concat(toString(length(toString(`profile_image_url`))), ':', toString(`profile_image_url`)), '-'), ifNull(concat(toString(length(toString(reinterpretAsInt64(`created_at`)))), ':', toString(reinterpretAsInt64(`created_at`))), '-'), ifNull(concat(toString(length(toString(`client_metadata`))), ':', toString(`client_metadata`)), '-'), ifNull(concat(toString(length(toString(`client_read_only_metadata`))), ':', toString(`client_read_only_metadata`)), '-'), ifNull(concat(toString(length(toString(`server_metadata`))), ':', toString(`server_metadata`)), '-'))), 1, 8))) as sync_hash
   from (select *, bitAnd(reinterpretAsUInt16(reverse(substring(MD5(concat('', ifNull(concat(toString(length(toString(`id`))), ':', toString(`id`)), '-'))), 1, 2))), 255) as sync_bucket
-  from `analytics_internal`.`teams` final
-  where sync_is_deleted = 0 and true and sync_bucket in (1, 2));
+  from `analytics_internal`.`teams` final prewhere true
+  where sync_is_deleted = 0 and sync_bucket in (1, 2));
 
 select toString(tenancy_id) as sync_tenancy, [toString(`id`)] as sync_key, sync_sequence_id, [cast(`project_id`, 'Nullable(String)'), cast(`branch_id`, 'Nullable(String)'), cast(toString(`id`), 'Nullable(String)'), cast(toString(`display_name`), 'Nullable(String)'), cast(toString(`profile_image_url`), 'Nullable(String)'), cast(toString(reinterpretAsInt64(`created_at`)), 'Nullable(String)'), cast(toString(`client_metadata`), 'Nullable(String)'), cast(toString(`client_read_only_metadata`), 'Nullable(String)'), cast(toString(`server_metadata`), 'Nullable(String)')] as sync_texts
-  from `analytics_internal`.`teams` final
-  where sync_is_deleted = 0 and true and [toString(`id`)] in (['00000000-0000-0000-0000-000000000000']);
+  from `analytics_internal`.`teams` final prewhere true
+  where sync_is_deleted = 0 and [toString(`id`)] in (['00000000-0000-0000-0000-000000000000']);
 
 select sync_tenancy, sync_number
   from (select toString(tenancy_id) as sync_tenancy, sync_sequence_id as sync_number
