@@ -1,6 +1,8 @@
 """ClickHouse as a destination: what counts as delivered, which version shows, and what its tables may not become."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -8,6 +10,7 @@ from pydantic import SecretStr
 
 from dbsync_pipeline.destinations.base import Checkpoint, Pair, Slice
 from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.errors import (
     BadRowError,
@@ -277,6 +280,43 @@ def test_a_table_that_is_not_ours_is_not_written(
     pipeline.clickhouse.execute(f"create table {fresh.internal}.teams {definition}")
     with pytest.raises(IncompatibleTargetError, match=complaint):
         tables.plan(pipeline.clickhouse, pipeline.catalog, fresh)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "engine", "ours"),
+    [
+        ("", "ReplacingMergeTree(", True),
+        ("", "SharedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}', ", True),
+        ("", "ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}', ", False),
+        ("all", "ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}', ", True),
+        ("all", "SharedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}', ", True),
+        ("all", "ReplacingMergeTree(", False),
+    ],
+)
+def test_a_second_init_knows_the_engine_as_clickhouse_names_it(
+    pipeline: Harness,
+    fresh: tables.ClickHouseNames,
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: str,
+    engine: str,
+    *,
+    ours: bool,
+) -> None:
+    """What a server of another kind says of a table that was made by the first."""
+    init_clickhouse(pipeline.clickhouse, pipeline.catalog, fresh)
+    query = ClickHouse.query
+
+    def elsewhere(
+        self: ClickHouse, statement: str, parameters: dict[str, object] | None = None
+    ) -> list[tuple[Any, ...]]:
+        rows = query(self, statement, parameters)
+        if "engine_full" not in statement:
+            return rows
+        return [(name, full.replace("ReplacingMergeTree(", engine), key) for name, full, key in rows]
+
+    monkeypatch.setattr(ClickHouse, "query", elsewhere)
+    with nullcontext() if ours else pytest.raises(IncompatibleTargetError, match="has another engine"):
+        tables.plan(pipeline.clickhouse, pipeline.catalog, replace(fresh, cluster=cluster))
 
 
 def test_names_with_quotes_are_quoted() -> None:

@@ -230,8 +230,10 @@ def _alter(
 ) -> list[ClickHouseStep]:
     place = f"table {names.internal}.{mapping.mapping_id} in ClickHouse"
     mend = "It was not made for this mapping: rename it or drop it, then run `dbsync init` again."
-    kind = "ReplicatedReplacingMergeTree" if names.cluster else "ReplacingMergeTree"
-    if not re.match(rf"{kind}\((.*, )?{SEQUENCE}, {DELETED}\)", found.engine):
+    # ClickHouse Cloud makes each table one whose parts are shared by all replicas. Replicas that copy them need the
+    # statements of a cluster.
+    kind = "(Shared|Replicated)" if names.cluster else "(Shared)?"
+    if not re.match(rf"{kind}ReplacingMergeTree\((.*, )?{SEQUENCE}, {DELETED}\)", found.engine):
         raise IncompatibleTargetError(f"{place} has another engine", mend)
     key = sorting_key(catalog, mapping)
     if found.sorting_key != key:
