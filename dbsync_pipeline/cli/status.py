@@ -121,7 +121,7 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
     table = Table(box=SIMPLE)
     table.add_column("mapping", no_wrap=True)
     table.add_column("copy", no_wrap=True)
-    for name in ("places", "to number", "to deliver", "pending", "lag", "failing", "paused"):
+    for name in ("places", "to number", "to deliver", "pending", "claimed", "lag", "failing", "paused"):
         table.add_column(name, justify="right")
     for entry in found:
         table.add_row(
@@ -131,6 +131,7 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
             f"{entry.waiting_for_sequencer:,}{'+' * entry.more_to_number}",
             f"{entry.waiting_for_delivery:,}{'+' * entry.more_to_deliver}",
             f"{entry.pending:,}",
+            f"{entry.claimed:,}",
             f"{entry.lag_seconds:.1f} s",
             f"{entry.failing:,}",
             f"{entry.paused:,}",

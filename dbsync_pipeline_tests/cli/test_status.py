@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 
-from dbsync_pipeline_tests.cli.commands import DBSYNC, environment, sign_up
+from dbsync_pipeline_tests.cli.commands import DBSYNC, Command, environment, sign_up
 from dbsync_pipeline_tests.harness import Harness
 
 
@@ -33,6 +33,20 @@ def test_watching_goes_on_until_it_is_interrupted(pipeline: Harness) -> None:
             assert seen[-1]
         watching.send_signal(signal.SIGINT)
     assert any("users in clickhouse has waited longest" in text and tenancy in text for text in seen)
+
+
+def test_the_table_shows_what_workers_have_claimed(pipeline: Harness, dbsync: Command) -> None:
+    """As the JSON does, so that a person sees who is at work."""
+    sign_up(pipeline, ["Ada"])
+    sign_up(pipeline, ["Grace"])
+    pipeline.sequence()
+    with pipeline.worker() as worker:
+        assert worker._queue.claim(1)
+        lines = dbsync("status").stdout.splitlines()
+    (names,) = [line.split("  ") for line in lines if line.strip().startswith("mapping")]
+    (users,) = [line.split() for line in lines if line.split()[:2] == ["users", "clickhouse"]]
+    shown = dict(zip([name.strip() for name in names if name.strip()], users, strict=False))
+    assert (shown["pending"], shown["claimed"]) == ("2", "1")
 
 
 def test_an_outage_is_watched_too() -> None:
