@@ -13,9 +13,12 @@ def test_another_account_at_the_provider_keeps_the_account(pipeline: Harness) ->
     """D4: a change of columns that are not the key is a change, whatever a destination is sorted by."""
     tenancy = pipeline.app.tenancy()
     account = pipeline.app.account(tenancy, pipeline.app.user(tenancy))
+    external = pipeline.configure_external(tenancy)
     pipeline.drain()
     pipeline.app.update("ProjectUserOAuthAccount", {"id": account}, providerAccountId="other")
     pipeline.assert_synced()
+    external.assert_equal()
+    assert [row["provider_account_id"] for row in external.view("connected_accounts")] == ["other"]
     assert [row["provider_account_id"] for row in pipeline.view("connected_accounts")] == ["other"]
     assert pipeline.value("select count(*) from dbsync.tombstone") == 0
 
@@ -29,11 +32,14 @@ def test_renaming_a_permission_leaves_no_old_one(pipeline: Harness, kind: str) -
     for permission in ("old", "untouched"):
         pipeline.app.team_permission(tenancy, team, user, permission)
         pipeline.app.project_permission(tenancy, user, permission)
+    external = pipeline.configure_external(tenancy)
     pipeline.drain()
     table = {"team": "TeamMemberDirectPermission", "project": "ProjectUserDirectPermission"}[kind]
     pipeline.app.update(table, {"permissionId": "old"}, permissionId="new")
     pipeline.assert_synced()
-    assert {row["permission_id"] for row in pipeline.view(f"{kind}_permissions")} == {"new", "untouched"}
+    external.assert_equal()
+    for view in (pipeline.view, external.view):
+        assert {row["permission_id"] for row in view(f"{kind}_permissions")} == {"new", "untouched"}
 
 
 def test_keys_that_swap(pipeline: Harness) -> None:
@@ -59,12 +65,15 @@ def test_deleting_a_permission_definition_in_bulk(pipeline: Harness) -> None:
         for permission in ("doomed", "kept"):
             pipeline.app.team_permission(tenancy, team, user, permission)
             pipeline.app.project_permission(tenancy, user, permission)
+    external = pipeline.configure_external(tenancy)
     pipeline.drain()
     pipeline.app.delete("TeamMemberDirectPermission", permissionId="doomed")
     pipeline.app.delete("ProjectUserDirectPermission", permissionId="doomed")
     pipeline.assert_synced()
-    assert {row["permission_id"] for row in pipeline.view("team_permissions")} == {"kept"}
-    assert {row["permission_id"] for row in pipeline.view("project_permissions")} == {"kept"}
+    external.assert_equal()
+    for view in (pipeline.view, external.view):
+        assert {row["permission_id"] for row in view("team_permissions")} == {"kept"}
+        assert {row["permission_id"] for row in view("project_permissions")} == {"kept"}
 
 
 def test_an_account_is_bound_unbound_and_bound_again(pipeline: Harness) -> None:
@@ -133,10 +142,14 @@ def test_an_invitation_follows_its_team(pipeline: Harness) -> None:
     sibling = pipeline.app.tenancy(project=f"project-{tenancy}")
     team, other = pipeline.app.team(tenancy), pipeline.app.team(sibling, displayName="Other")
     invitation = pipeline.app.invitation(tenancy, team)
+    externals = [pipeline.configure_external(owner) for owner in (tenancy, sibling)]
     pipeline.assert_synced()
 
     def owners() -> list[UUID]:
         return [row["tenancy_id"] for row in pipeline.view("team_invitations")]
+
+    def owners_with_a_copy() -> list[UUID]:
+        return [row["tenancy_id"] for external in externals for row in external.view("team_invitations")]
 
     assert owners() == [tenancy]
     steps: list[tuple[Callable[[], object], list[UUID]]] = [
@@ -163,7 +176,7 @@ def test_an_invitation_follows_its_team(pipeline: Harness) -> None:
     for change, expected in steps:
         change()
         pipeline.assert_synced("team_invitations")
-        assert owners() == expected
+        assert owners() == owners_with_a_copy() == expected
 
 
 def test_an_invitation_of_a_team_that_is_gone_blocks_nobody(pipeline: Harness) -> None:
@@ -174,8 +187,11 @@ def test_an_invitation_of_a_team_that_is_gone_blocks_nobody(pipeline: Harness) -
     invitation = pipeline.app.invitation(tenancy, there)
     pipeline.app.delete("Team", teamId=gone)
     pipeline.app.session(tenancy, pipeline.app.user(tenancy))
+    external = pipeline.configure_external(tenancy)
     pipeline.assert_synced()
-    assert [row["id"] for row in pipeline.view("team_invitations")] == [invitation]
+    external.assert_equal()
+    for view in (pipeline.view, external.view):
+        assert [row["id"] for row in view("team_invitations")] == [invitation]
     assert pipeline.value("select count(*) from dbsync.placement") == 1
 
 
