@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -89,6 +90,44 @@ def test_inserts_do_not_grow_with_tenancies(pipeline: Harness, requests: Counter
     requests.clear()
     assert len(pipeline._worker.run_once()) == 60
     assert requests == {"query": 1, "insert_stream": 3}
+
+
+def test_statements_in_an_external_database_do_not_grow_with_rows(
+    pipeline: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D28: a batch is one COPY, one merge and one move of the checkpoint, however many rows it has."""
+    tenancy = pipeline.app.tenancy()
+    external = pipeline.configure_external(tenancy)
+    for _ in range(60):
+        pipeline.app.user(tenancy)
+    pipeline.drain()
+    database = external.url.rpartition("/")[2].partition("?")[0]
+    asked: list[str] = []
+
+    def counting(original: Any) -> Any:
+        def call(self: psycopg.Cursor, query: Any, *arguments: Any, **more: Any) -> Any:
+            if self.connection.info.dbname == database:
+                asked.append(query if isinstance(query, str) else query.as_string(self))
+            return original(self, query, *arguments, **more)
+
+        return call
+
+    for name in ("execute", "copy"):
+        monkeypatch.setattr(psycopg.Cursor, name, counting(getattr(psycopg.Cursor, name)))
+    batches: list[list[str]] = []
+    with pipeline.external_worker(external.destination_id) as worker:
+        change = 'update "ProjectUser" set "displayName" = %s where "projectUserId" in ({})'
+        some = 'select "projectUserId" from "ProjectUser" limit %s'
+        for rows in (1, 5, 60):
+            pipeline.app.run(change.format(some), f"of {rows}", rows)
+            pipeline.sequence()
+            asked.clear()
+            results = worker.run_once()
+            assert sum(entry.delivery.upserted for entry in results) == rows
+            batches.append(asked.copy())
+    assert batches[1] == batches[2]
+    for part in ("from stdin", 'insert into "dbsync"."users"', 'update "dbsync"."sync_checkpoint"'):
+        assert sum(part in entry for entry in batches[2]) == 1
 
 
 def test_a_quiet_worker_asks_nothing_of_clickhouse(pipeline: Harness, requests: Counter[str]) -> None:

@@ -1,6 +1,7 @@
 """Who gets a thread, for how long, and what the dead ones cost the others."""
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -188,6 +189,40 @@ def test_many_with_a_small_change_each_pass_one_after_another(
     assert in_time
     assert sorted(served) == sorted(copy.destination_id for copy in copies)
     first.assert_equal("users")
+
+
+def test_a_server_that_accepts_and_never_answers_delays_no_other(pipeline: Harness) -> None:
+    """I8: it costs a thread, and the others are served by the rest, though it is still held when they are done."""
+    pipeline.configure(external_workers=2, external_connect_seconds=PATIENCE_SECONDS)
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        pipeline.configure_external(tenancy, "a", url=f"postgresql://me:x@127.0.0.1:{port}/shop", mappings=["users"])
+        copies = [pipeline.configure_external(tenancy, name, mappings=["users"]) for name in "bcd"]
+        pipeline.sequence()
+        # What hangs is served first, and has a thread when the others come.
+        hangs = "update dbsync.pending set pending_since = 'epoch' where destination_id like '%%:a'"
+        pipeline.admin.execute(hangs)
+        served: list[str] = []
+        stop = Event()
+
+        def report(results: list[SyncResult]) -> None:
+            served.extend(entry.destination_id for entry in results)
+            if len(served) >= len(copies):
+                stop.set()
+
+        run = pipeline.pipeline.external_dispatcher(pipeline.admin, report).run
+        everything = {"stop": stop, "max_seconds": math.inf, "idle_seconds": math.inf, "note": served.append}
+        thread = threading.Thread(target=run, kwargs=everything, daemon=True)
+        thread.start()
+        wire, _ = silent.accept()
+        assert stop.wait(PATIENCE_SECONDS)
+        assert sorted(served) == [copy.destination_id for copy in copies]
+        wire.close()
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()
+    assert [len(copy.view("users")) for copy in copies] == [1, 1, 1]
 
 
 def test_one_that_is_back_makes_room_for_others_that_may_be() -> None:
