@@ -17,6 +17,9 @@ _LINES_SHOWN = 1_000
 _LEAST_PATIENCE_SECONDS = 2.0
 """The sequencer's next pass has come by then, where one runs."""
 
+_MOST_SECONDS = 6 * 3_600
+"""What a run may take, before Dagster takes it for dead; the next one begins again where that is needed."""
+
 
 class EraseChoice(dg.Config):
     """Whom to erase; everybody who is due when nobody is named."""
@@ -87,14 +90,14 @@ def build_retention_schedules() -> list[dg.ScheduleDefinition]:
     """Return the schedules, each with its job."""
 
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
-        name="purge_job", executor_def=dg.in_process_executor, tags={"dbsync/singleton": "purge"}
+        name="purge_job", executor_def=dg.in_process_executor, tags=_tags("purge")
     )
     def purge_job() -> None:
         """Removes tombstones that every copy has got, once they are older than `DBSYNC_TOMBSTONE_RETENTION_DAYS`."""
         purge()
 
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
-        name="erase_job", executor_def=dg.in_process_executor, tags={"dbsync/singleton": "erase"}
+        name="erase_job", executor_def=dg.in_process_executor, tags=_tags("erase")
     )
     def erase_job() -> None:
         """Erases a deleted tenancy, or all that were deleted more than `DBSYNC_ERASE_AFTER_DAYS` ago."""
@@ -104,6 +107,10 @@ def build_retention_schedules() -> list[dg.ScheduleDefinition]:
         _daily("purge_schedule", purge_job, "17 3 * * *", "Removes old tombstones once a day."),
         _daily("erase_schedule", erase_job, "47 3 * * *", "Erases once a day the tenancies that are due."),
     ]
+
+
+def _tags(place: str) -> dict[str, str]:
+    return {"dbsync/singleton": place, "dagster/max_runtime": str(_MOST_SECONDS)}
 
 
 def _daily(name: str, job: dg.JobDefinition, at: str, description: str) -> dg.ScheduleDefinition:

@@ -86,6 +86,12 @@ def test_the_graph_is_as_reviewed() -> None:
     assert described == SNAPSHOT.read_text(), f"Look at the difference, then: python -m {__name__}"
 
 
+def test_a_run_that_keeps_others_away_ends_by_itself() -> None:
+    """Dagster has no other way to notice that its machine is gone, and two of them would fill the place for ever."""
+    jobs = [job for job in build_defs().resolve_all_job_defs() if "dbsync/singleton" in job.run_tags]
+    assert [job.name for job in jobs if "dagster/max_runtime" not in job.run_tags] == []
+
+
 def test_every_asset_is_described_and_owned() -> None:
     graph = build_defs().resolve_asset_graph()
     nodes = [graph.get(key) for key in graph.get_all_asset_keys()]

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 
 from dbsync_pipeline.defs.instance import write_dagster_home
 
@@ -19,6 +20,8 @@ def test_an_instance_of_the_file_works(storage: str, tmp_path: Path, request: py
         assert instance.run_monitoring_enabled
         (limit,) = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
         assert limit == {"key": "dbsync/singleton", "value": {"applyLimitPerUniqueValue": True}, "limit": 2}
+        kept = [instance.get_tick_retention_settings(kind) for kind in (InstigatorType.SENSOR, InstigatorType.SCHEDULE)]
+        assert -1 not in {days for of_kind in kept for days in of_kind.values()}
         instance.report_runless_asset_event(dg.AssetMaterialization("users", partition="t"))
         assert instance.get_materialized_partitions(dg.AssetKey("users")) == {"t"}
         assert type(instance.event_log_storage).__name__.lower().startswith(storage)

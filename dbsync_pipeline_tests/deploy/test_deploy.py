@@ -81,7 +81,8 @@ def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: di
     assert queue["maxConcurrentRuns"] == runs["max_concurrent_runs"]
     assert queue["tagConcurrencyLimits"] == runs["tag_concurrency_limits"]
     assert queue["dequeueIntervalSeconds"] == instance["run_queue"]["dequeue_interval_seconds"]
-    assert values["retention"]["sensor"]["purgeAfterDays"] == instance["retention"]["sensor"]["purge_after_days"]
+    for kind, kept in instance["retention"].items():
+        assert values["retention"][kind]["purgeAfterDays"] == kept["purge_after_days"]
     (location,) = values["dagster-user-deployments"]["deployments"]
     wanted = {entry["name"]: int(entry["value"]) for entry in location["env"]}
     places = 1 + wanted["DBSYNC_SYNC_WORKERS"] + wanted["DBSYNC_EXTERNAL_SYNC_WORKERS"]
