@@ -35,7 +35,10 @@ _EVENTS_AT_ONCE = 500
 """Materializations recorded in one go: 5 to 10 s."""
 
 _RECORDING_SECONDS = 1_800.0
-"""A run whose work is over, and whose successor is at it, records what is left for this long at most."""
+"""A run whose work is over, and whose successor is at it, records what is left for this long at most.
+
+And for no longer than a run works: else a third one would record beside it, and Dagster's queue hold the next one back.
+"""
 
 _PRIORITY = "10"
 """In Dagster's queue, where everything else has 0: numbering and delivery do not wait behind a backfill's runs."""
@@ -154,7 +157,7 @@ def _deliver_and_record(
         try:
             _work_in_turn(context, work, presence, record, settings)
             presence.end_work()
-            until = time.monotonic() + _RECORDING_SECONDS
+            until = time.monotonic() + _recording_seconds(settings)
             while ledger.outstanding and time.monotonic() < until:
                 record()
         finally:
@@ -208,7 +211,7 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
         sequencer()
 
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
-        name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags(SYNC_JOB, longest + _RECORDING_SECONDS)
+        name=SYNC_JOB, executor_def=dg.in_process_executor, tags=_tags(SYNC_JOB, longest + _recording_seconds(settings))
     )
     def sync_job() -> None:
         """Brings every pending tenancy up to date in ClickHouse."""
@@ -217,13 +220,17 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
         name=EXTERNAL_SYNC_JOB,
         executor_def=dg.in_process_executor,
-        tags=_tags(EXTERNAL_SYNC_JOB, longest + _RECORDING_SECONDS),
+        tags=_tags(EXTERNAL_SYNC_JOB, longest + _recording_seconds(settings)),
     )
     def external_sync_job() -> None:
         """Brings every pending external database up to date."""
         external_sync()
 
     return [sequencer_job, sync_job, external_sync_job]
+
+
+def _recording_seconds(settings: Settings) -> float:
+    return min(_RECORDING_SECONDS, settings.run_seconds)
 
 
 def _tags(job_name: str, longest_seconds: float) -> dict[str, str]:

@@ -9,12 +9,15 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from dbsync_pipeline.definitions import build_defs
+from dbsync_pipeline.defs.jobs import EXTERNAL_SYNC_JOB, SEQUENCER_JOB, SYNC_JOB, build_jobs
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key, source_key, view_key
 from dbsync_pipeline.mappings.catalog import load_catalog
 from dbsync_pipeline.mappings.spec import Table
+from dbsync_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).parent / "definitions.txt"
@@ -90,6 +93,15 @@ def test_a_run_that_keeps_others_away_ends_by_itself() -> None:
     """Dagster has no other way to notice that its machine is gone, and two of them would fill the place for ever."""
     jobs = [job for job in build_defs().resolve_all_job_defs() if "dbsync/singleton" in job.run_tags]
     assert [job.name for job in jobs if "dagster/max_runtime" not in job.run_tags] == []
+
+
+@pytest.mark.parametrize("run_seconds", [60.0, 900.0, 7_200.0])
+def test_at_most_three_runs_of_a_place_are_under_way(run_seconds: float) -> None:
+    """One that still records is gone before the second one after it comes: Dagster's queue lets three in."""
+    settings = Settings(source_url=SecretStr("x"), clickhouse_url=SecretStr("x"), run_seconds=run_seconds)
+    longest = {job.name: float(job.run_tags["dagster/max_runtime"]) for job in build_jobs(settings)}
+    for job in (SYNC_JOB, EXTERNAL_SYNC_JOB):
+        assert 0 < longest[job] - longest[SEQUENCER_JOB] <= run_seconds
 
 
 def test_every_asset_is_described_and_owned() -> None:

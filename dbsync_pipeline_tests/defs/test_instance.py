@@ -19,7 +19,7 @@ def test_an_instance_of_the_file_works(storage: str, tmp_path: Path, request: py
         assert not instance.telemetry_enabled
         assert instance.run_monitoring_enabled
         (limit,) = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
-        assert limit == {"key": "dbsync/singleton", "value": {"applyLimitPerUniqueValue": True}, "limit": 2}
+        assert limit == {"key": "dbsync/singleton", "value": {"applyLimitPerUniqueValue": True}, "limit": 3}
         kept = [instance.get_tick_retention_settings(kind) for kind in (InstigatorType.SENSOR, InstigatorType.SCHEDULE)]
         assert -1 not in {days for of_kind in kept for days in of_kind.values()}
         instance.report_runless_asset_event(dg.AssetMaterialization("users", partition="t"))

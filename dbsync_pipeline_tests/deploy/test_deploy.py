@@ -86,7 +86,8 @@ def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: di
     (location,) = values["dagster-user-deployments"]["deployments"]
     wanted = {entry["name"]: int(entry["value"]) for entry in location["env"]}
     places = 1 + wanted["DBSYNC_SYNC_WORKERS"] + wanted["DBSYNC_EXTERNAL_SYNC_WORKERS"]
-    assert 2 * places < queue["maxConcurrentRuns"]
+    (limit,) = queue["tagConcurrencyLimits"]
+    assert limit["limit"] * places < queue["maxConcurrentRuns"]
 
 
 def test_there_is_one_image(compose: dict[str, Any], values: dict[str, Any]) -> None:
