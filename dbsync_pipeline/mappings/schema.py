@@ -275,7 +275,7 @@ class _MappingCheck(_Check):
             name = found.later_triggers[0]
             self.refuse(
                 f"trigger {name!r} of table {table} fires after the pipeline's own, which would not see its changes",
-                f"`before` triggers fire by name: rename it to one below {LATE_TRIGGERS!r}, by `alter trigger … rename`.",
+                f"`before` triggers fire by name: rename it to one below {LATE_TRIGGERS!r}, by `alter trigger`.",
                 *place,
             )
         return found
