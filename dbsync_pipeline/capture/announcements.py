@@ -23,7 +23,7 @@ from dbsync_pipeline.mappings.relation import (
 )
 from dbsync_pipeline.mappings.spec import SyncMapping
 
-_NOBODY_NUMBERS = sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(SEQUENCER_LOCK))
+NOBODY_NUMBERS = sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(SEQUENCER_LOCK))
 """What sequencers number by may change only between two of their transactions; each looks when it has the lock."""
 
 
@@ -60,7 +60,7 @@ def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Ste
         )
         forget = (sql.SQL(text).format(**names) for text in statements)
         kept = f"mapping {mapping_id}: delivered no more; its tables and views stay where they are."
-        steps.append(Step(f"mapping {mapping_id}, no longer there", (_NOBODY_NUMBERS, *forget), follows=kept))
+        steps.append(Step(f"mapping {mapping_id}, no longer there", (NOBODY_NUMBERS, *forget), follows=kept))
     return steps
 
 
@@ -107,7 +107,7 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> Ste
             )
         )
     # Nobody pauses anything meanwhile, either.
-    statements.append(_NOBODY_NUMBERS)
+    statements.append(NOBODY_NUMBERS)
     statements.append(
         sql.SQL(
             "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted, paused) "

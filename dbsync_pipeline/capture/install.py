@@ -5,6 +5,7 @@ and that gives up rather than queue behind a long transaction; indexes are built
 and one whose build was interrupted is built anew.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -14,11 +15,12 @@ from psycopg.rows import scalar_row
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from dbsync_pipeline.capture import objects, triggers
-from dbsync_pipeline.capture.announcements import announcements
+from dbsync_pipeline.capture.announcements import NOBODY_NUMBERS, announcements
 from dbsync_pipeline.capture.indexes import index_steps
 from dbsync_pipeline.capture.step import Step
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.dependants import join_feeds
 from dbsync_pipeline.mappings.explain import explain_mapping
 from dbsync_pipeline.mappings.installed import (
     SCHEMA_ID,
@@ -28,6 +30,7 @@ from dbsync_pipeline.mappings.installed import (
     remember,
 )
 from dbsync_pipeline.mappings.relation import (
+    DISTRUST,
     SyncColumns,
     joined,
     ours,
@@ -150,22 +153,51 @@ def _trigger_steps(
     installed: dict[str, str],
 ) -> list[Step]:
     steps: list[Step] = []
+    firing = _firing_triggers(connection)
     for table in catalog.captured_tables:
         capture = triggers.generate(
             catalog, schema.table(table), sequence_column=columns.sequence, dirty_column=columns.dirty
         )
         object_id = f"triggers {table}"
-        if installed.get(object_id) == capture.fingerprint:
+        unchanged = installed.get(object_id) == capture.fingerprint
+        if unchanged and {trigger.name for trigger in capture.triggers} <= firing[table]:
             continue
-        statements: list[sql.Composed] = [_drop_other_triggers(table, capture)]
+        # One that was made anew, or whose triggers were switched off for a while, has been written unseen.
+        missed = _missed(catalog, table) if object_id in installed and (unchanged or not firing[table]) else ((), "")
+        statements: list[sql.Composed] = [*missed[0], _drop_other_triggers(table, capture)]
         for trigger in capture.triggers:
             always = sql.SQL("alter table {} enable always trigger {}").format(
                 table_name(table), sql.Identifier(trigger.name)
             )
             statements += [trigger.function, trigger.trigger, always]
-        steps.append(Step(f"triggers of {table}", (*statements, remember(object_id, capture.fingerprint))))
+        statements.append(remember(object_id, capture.fingerprint))
+        steps.append(Step(f"triggers of {table}", tuple(statements), follows=missed[1]))
     steps += _abandoned(connection, catalog, installed)
     return steps
+
+
+def _firing_triggers(connection: psycopg.Connection) -> defaultdict[Table, set[str]]:
+    """Return the names of our triggers that fire in every session, by table."""
+    found = defaultdict[Table, set[str]](set)
+    for schema_name, table, trigger in connection.execute(
+        "select n.nspname, c.relname, t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid "
+        "join pg_namespace n on n.oid = c.relnamespace where t.tgname ~ '^(zz_)?dbsync_' and t.tgenabled = 'A'"
+    ):
+        found[Table(schema_name=schema_name, name=table)].add(trigger)
+    return found
+
+
+def _missed(catalog: Catalog, table: Table) -> tuple[tuple[sql.Composed, ...], str]:
+    """What was deleted without triggers is found by the next delivery; what was written, by verification."""
+    owned = [mapping.mapping_id for mapping in catalog.mappings_of(table)]
+    fed = [feed.mapping.mapping_id for feed in join_feeds(catalog) if feed.table == table]
+    if table == catalog.tenancy.table:
+        fed = [mapping.mapping_id for mapping in catalog.mappings]
+    distrust = sql.SQL(DISTRUST).format(pairs=sql.SQL("p.mapping_id = any({})").format(sql.Literal(owned)))
+    repairs = ", ".join(f"`dbsync verify --mapping {name} --repair`" for name in sorted({*owned, *fed}))
+    missing = f"what was written meanwhile may be missing from the copies, until {repairs}."
+    # The lock comes before the table's own, as sequencers take them.
+    return (NOBODY_NUMBERS, distrust), f"table {table}: its triggers were gone or off, and {missing}"
 
 
 def _drop_other_triggers(table: Table, capture: triggers.TableCapture | None) -> sql.Composed:

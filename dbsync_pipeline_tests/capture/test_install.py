@@ -260,6 +260,56 @@ def test_a_source_that_marked_its_own_changes(legacy: Harness) -> None:
     assert legacy.view("users") == []
 
 
+RECREATED = """
+    create table "Chunks" (like "SessionReplayChunk" including all);
+    insert into "Chunks" select * from "SessionReplayChunk";
+    drop table "SessionReplayChunk";
+    alter table "Chunks" rename to "SessionReplayChunk";
+"""
+SWITCHED = 'alter table "ContactChannel" disable trigger all; alter table "ContactChannel" enable trigger all'
+
+
+@pytest.mark.parametrize(
+    ("migration", "table", "mappings"),
+    [
+        (RECREATED, "SessionReplayChunk", ["session_replays"]),
+        (SWITCHED, "ContactChannel", ["contact_channels", "team_member_profiles", "users"]),
+        ('drop trigger dbsync_delete on "Team"', "Team", ["team_invitations", "teams"]),
+    ],
+    ids=["made anew", "off and on", "dropped"],
+)
+def test_triggers_that_are_gone_are_installed_again(
+    pipeline: Harness, migration: str, table: str, mappings: list[str]
+) -> None:
+    """I3: a migration that makes a table anew, or switches triggers off for a while, takes ours along."""
+    pipeline.app.user(pipeline.app.tenancy(), email="ada@example.com")
+    pipeline.admin.execute(migration)
+    (again,) = [
+        step
+        for step in install.plan(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns)
+        if step.title.startswith("triggers")
+    ]
+    assert again.title == f"triggers of {table}"
+    repairs = ", ".join(f"`dbsync verify --mapping {name} --repair`" for name in mappings)
+    assert again.follows.endswith(f"may be missing from the copies, until {repairs}.")
+    init_source(pipeline.pipeline, pipeline.admin)
+    assert init_source(pipeline.pipeline, pipeline.admin) == ALWAYS
+    pipeline.assert_synced()
+
+
+def test_what_was_deleted_without_triggers_leaves_with_the_next_delivery(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    gone = pipeline.app.team(tenancy)
+    pipeline.drain()
+    pipeline.admin.execute('alter table "Team" disable trigger all')
+    pipeline.app.delete("Team", teamId=gone)
+    pipeline.admin.execute('alter table "Team" enable trigger all')
+    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.app.team(tenancy)
+    pipeline.assert_synced("teams")
+    assert len(pipeline.view("teams")) == 1
+
+
 def write_mappings(directory: Path, **changes: object) -> str:
     """Copy two built-in mappings, with changes to the document of one of them; return the directory."""
     directory.mkdir(exist_ok=True)
