@@ -35,12 +35,14 @@ class SourceColumn:
     Attributes:
         type: as Postgres writes it, such as `timestamp(3) without time zone`.
         generated_from: the columns that a generated column is computed from; none for any other.
+        is_virtual: it is computed when it is read, and NULL in triggers.
     """
 
     name: str
     type: str
     nullable: bool
     generated_from: tuple[str, ...]
+    is_virtual: bool
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ _COLUMNS = """
                 and ((d.classid = 'pg_class'::regclass and d.objid = c.oid and d.objsubid = a.attnum)
                     or (d.classid = 'pg_attrdef'::regclass and d.objid = e.oid))
             order by base.attnum
-        ) end
+        ) end,
+        a.attgenerated = 'v'
     from pg_class c
         join pg_namespace n on n.oid = c.relnamespace
         join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -158,8 +161,8 @@ def read_tables(connection: psycopg.Connection, wanted: Sequence[Table]) -> Sour
     primary_keys: dict[tuple[str, str], tuple[str, ...]] = {}
     unique_keys = defaultdict[tuple[str, str], list[frozenset[str]]](list)
     indexes = defaultdict[tuple[str, str], list[tuple[str, ...]]](list)
-    for schema_name, table, name, type_, nullable, generated_from in connection.execute(_COLUMNS, parameters):
-        columns[schema_name, table][name] = SourceColumn(name, type_, nullable, tuple(generated_from))
+    for schema_name, table, name, type_, nullable, generated_from, virtual in connection.execute(_COLUMNS, parameters):
+        columns[schema_name, table][name] = SourceColumn(name, type_, nullable, tuple(generated_from), virtual)
     for schema_name, table, primary, unique, parts in connection.execute(_INDEXES, parameters):
         plain = tuple[str, ...](takewhile(bool, parts))
         if plain:
@@ -239,8 +242,21 @@ class _Check:
             self.refuse(f"table {table.table} has no column {name!r}", mend, *place)
         return table.columns[name]
 
+    def stored(self, table: SourceTable, name: str, *place: int | str) -> SourceColumn:
+        """Return a column that triggers and indexes read."""
+        found = self.column(table, name, *place)
+        if found.is_virtual:
+            self.refuse(
+                f"column {name!r} of table {table.table} is generated and virtual: triggers cannot see it, and it "
+                "cannot be indexed",
+                "Have it STORED in the source, or write its expression here; a column of the mapping may copy it.",
+                *place,
+            )
+        return found
+
     def not_null(self, table: SourceTable, name: str, *place: int | str) -> None:
-        if self.column(table, name, *place).nullable:
+        """Check a column that tells rows or tenancies apart."""
+        if self.stored(table, name, *place).nullable:
             self.refuse(
                 f"column {name!r} of table {table.table} can be NULL, but tells rows or tenancies apart",
                 "Add NOT NULL to it in the source, or choose another column.",
@@ -285,10 +301,12 @@ class _MappingCheck(_Check):
             for alias in sorted(expressions.aliases_of(text)):
                 for name in sorted(expressions.columns_of(text, alias)):
                     self._check_reference(alias, name, *place)
+                    if place[0] == "filter" or "on" in place:
+                        self.stored(self.source, name, *place)
         for index, (join, table) in enumerate(self.joins.values()):
             for part, names in (("on", join.on), ("match", join.match)):
                 for name in names:
-                    self.column(table, name, "joins", index, part, name)
+                    self.stored(table, name, "joins", index, part, name)
             for position, name in enumerate(join.quiet):
                 self.column(table, name, "joins", index, "quiet", position)
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from dbsync_pipeline_tests.application import Application
-from dbsync_pipeline_tests.harness import APPLICATION_ROLE, Harness
+from dbsync_pipeline_tests.harness import APPLICATION_ROLE, Harness, init_source
 
 
 def dirty(pipeline: Harness, table: str = "ProjectUser") -> int:
@@ -76,6 +76,21 @@ def test_generated_columns_mark_through_what_they_are_made_of(pipeline: Harness)
     pipeline.app.update("EmailOutbox", {"id": mail}, isQueued=True)
     assert dirty(pipeline, "EmailOutbox") == 1
     pipeline.assert_synced()
+
+
+def test_virtual_columns_mark_through_what_they_are_made_of(pipeline: Harness, user: UUID) -> None:
+    """A trigger sees NULL in them, before and after."""
+    pipeline.admin.execute(
+        """
+        alter table "ProjectUser" rename "displayName" to "name";
+        alter table "ProjectUser" add "displayName" text generated always as (upper("name")) virtual;
+        """
+    )
+    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.app.run('update "ProjectUser" set "name" = \'Grace\'')
+    assert dirty(pipeline) == 1
+    pipeline.assert_synced()
+    assert [row["display_name"] for row in pipeline.view("users")] == ["GRACE"]
 
 
 def test_a_writer_of_whole_rows_cannot_touch_the_sync_columns(pipeline: Harness, user: UUID) -> None:

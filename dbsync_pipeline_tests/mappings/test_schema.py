@@ -59,6 +59,13 @@ columns:
   - {name: id, source: id, type: bigint}
 """
 
+JOIN = """
+joins:
+  - alias: customer
+    table: Customer
+    on: {shopId: shopId, id: customerId}
+"""
+
 
 @pytest.fixture
 def source(source_url: str) -> Iterator[psycopg.Connection]:
@@ -137,6 +144,33 @@ def test_a_table_that_is_not_there(shop, tmp_path):
         read_schema(shop, _catalog(tmp_path)).table(Table.model_validate("Nowhere"))
 
 
+VIRTUAL = """
+    alter table "Order" add "gross" numeric not null generated always as ("price" * 2) virtual;
+    alter table "Customer" add "tier" text generated always as ("id"::text) virtual;
+"""
+
+
+@pytest.mark.parametrize(
+    ("mapping", "line", "name"),
+    [
+        (ORDERS + "filter: source.gross > 1", 8, "gross"),
+        (ORDERS.replace("source: id", "source: gross"), 5, "gross"),
+        (ORDERS.replace("column: shopId", "column: gross"), 4, "gross"),
+        (ORDERS + JOIN.replace("customerId", "gross"), 12, "gross"),
+        (ORDERS + JOIN.replace("id: customerId", "tier: customerId"), 12, "tier"),
+        (ORDERS + JOIN + "    match: {tier: gold}", 13, "tier"),
+    ],
+    ids=["filter", "key", "tenancy", "on, of the source", "on", "match"],
+)
+def test_a_virtual_column_that_triggers_would_read(shop, tmp_path, mapping, line, name):
+    shop.execute(VIRTUAL)
+    with pytest.raises(MappingError) as caught:
+        _check(shop, _catalog(tmp_path, mapping))
+    assert caught.value.what.startswith(f"{tmp_path / 'orders.yaml'}:{line}: column {name!r} of table ")
+    assert "triggers cannot see it" in caught.value.what
+    assert "STORED" in caught.value.mend
+
+
 PARTITION = """
     drop table "Customer";
     create table "All" ("shopId" uuid not null, "id" uuid not null) partition by list ("shopId");
@@ -176,12 +210,6 @@ def test_a_table_whose_changes_can_pass_unseen(shop, tmp_path, altered, *, line,
     assert mend in caught.value.mend
 
 
-JOIN = """
-joins:
-  - alias: customer
-    table: Customer
-    on: {shopId: shopId, id: customerId}
-"""
 LINES = """
 joins:
   - alias: lines
