@@ -46,6 +46,9 @@ _PRIORITY = "10"
 _MARGIN_SECONDS = 300.0
 """What a run may take beyond its time to finish its last batch, before Dagster ends it."""
 
+_PROGRESS_SECONDS = 60.0
+"""How often a sequencer's run says what it has numbered: Dagster keeps each line for good."""
+
 _BEAT_SECONDS = 1.0
 """How often a run shows that it is alive, and looks for its successor."""
 
@@ -69,15 +72,17 @@ def sequencer(context: dg.OpExecutionContext, databases: Databases) -> None:
 
         through_outages(number, stop=stop, max_seconds=settings.run_seconds, note=tally.note)
 
-    def record() -> None:
+    def record(*, progress_seconds: float = _PROGRESS_SECONDS) -> None:
         for line in tally.take_notes():
             context.log.error(line)
+        if rows := tally.take_rows(progress_seconds):
+            context.log.info("%s rows and tombstones numbered, %s by this run.", f"{rows:,}", f"{tally.rows:,}")
 
     with visible_failures(), _at_work(context, pipeline, SEQUENCER_JOB) as presence:
         try:
             _work_in_turn(context, work, presence, record, settings)
         finally:
-            record()
+            record(progress_seconds=0)
             context.add_output_metadata({"rows_numbered": tally.rows})
     if tally.errors:
         tables = "\n".join(f"{table}: {error}" for table, error in tally.errors.items())
@@ -248,6 +253,7 @@ class _Tally:
     def __init__(self) -> None:
         self.rows = 0
         self.errors: dict[str, str] = {}
+        self._told, self._told_at = 0, time.monotonic()
         self._notes: list[str] = []
         self._noted: set[str] = set()
 
@@ -262,6 +268,14 @@ class _Tally:
         if line not in self._noted:
             self._noted.add(line)
             self._notes.append(line)
+
+    def take_rows(self, every_seconds: float) -> int:
+        """Return how many rows have been numbered since that was told, if it was not told less than so long ago."""
+        now = time.monotonic()
+        if now - self._told_at < every_seconds:
+            return 0
+        told, self._told, self._told_at = self._told, self.rows, now
+        return self._told - told
 
     def take_notes(self) -> list[str]:
         notes, self._notes = self._notes, []

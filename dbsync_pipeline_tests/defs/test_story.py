@@ -48,6 +48,19 @@ def test_a_change_travels_from_sensor_to_materialization(pipeline: Harness, depl
     assert len(deployment.recorded("users", second)) == 1
 
 
+def test_the_log_of_a_sequencer_run_tells_what_it_has_numbered(pipeline: Harness, deployment: Deployment) -> None:
+    """Never a line for each pass, and none where there was nothing."""
+    tenancy = pipeline.app.tenancy()
+    for _ in range(3):
+        pipeline.app.user(tenancy)
+    said: list[list[str]] = []
+    for _ in range(2):
+        ran = deployment.run("sequencer_job")
+        entries = deployment.instance.all_logs(ran.run_id)
+        said.append([entry.user_message for entry in entries if "numbered" in entry.user_message])
+    assert said == [["3 rows and tombstones numbered, 3 by this run."], []]
+
+
 def test_a_new_instance_goes_on_where_the_lost_one_stopped(
     pipeline: Harness, deployment: Deployment, empty_instance: Path, tmp_path: Path
 ) -> None:
