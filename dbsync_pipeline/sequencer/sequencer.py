@@ -119,8 +119,9 @@ class PassResult:
 
     Attributes:
         numbered: (mapping, tenancy) pairs made pending, with the rows and tombstones numbered for each.
-        handled: rows, tombstones and touches dealt with; a pass without any has left only what is locked, or nothing.
-        filled: a batch was full, so that more may be left of what was there when the pass began.
+        handled: rows, tombstones and touches dealt with; a pass without any, and without a full batch, has left only
+            what is locked, or nothing.
+        filled: a batch was full, maybe of what is locked, so that more may be left of what was there when it began.
         errors: table -> what went wrong; the other tables were visited all the same.
         paused: numbering is switched off.
         locked_out: another sequencer was at work.
@@ -153,6 +154,7 @@ class _Tally:
 
     handled: int = 0
     touches_left: bool = False
+    passed_by: bool = False
     rows: Counter[tuple[str, TenancyId]] = field(default_factory=Counter[tuple[str, TenancyId]])
     highest: dict[tuple[str, TenancyId], int] = field(default_factory=dict[tuple[str, TenancyId], int])
 
@@ -179,6 +181,8 @@ class Sequencer:
             "from dbsync.sequencer"
         ).format(sql.SQL(", ").join(table.waiting for table in self._tables))
         self._turns: dict[Table, str | None] = {}
+        # By mapping: the last tombstone of a full batch in which none could be numbered.
+        self._behind: dict[str, int] = {}
 
     def waiting(self) -> bool | None:
         """Return whether there is something to do, at the cost of one query; None while numbering is paused."""
@@ -248,7 +252,8 @@ class Sequencer:
         logger.info("numbered", extra={"table": str(table.table), "rows": tally.rows.total()})
         result.handled += tally.handled
         # A full batch of touches may concern few rows, or none but locked ones, of which another pass could do nothing.
-        result.filled |= tally.handled >= table.smallest_batch or (tally.touches_left and tally.handled > 0)
+        more_touches = tally.touches_left and tally.handled > 0
+        result.filled |= tally.passed_by or more_touches or tally.handled >= table.smallest_batch
         for key, rows in tally.rows.items():
             result.numbered[key] = result.numbered.get(key, 0) + rows
 
@@ -259,10 +264,16 @@ class Sequencer:
     def _number(self, table: TableStatements) -> _Tally:
         tally = _Tally()
         places: set[str] = set()
-        for statement in table.tombstones:
-            for living, mapping_id, tenancy_id, sequence_id, count in self._connection.execute(statement):
-                places.update(living or ())
+        for mapping in table.mappings:
+            statement = table.tombstones(mapping, self._behind.pop(mapping.mapping_id, 0))
+            (living, _, _, last, _), *numbered = self._connection.execute(statement).fetchall()
+            places.update(living or ())
+            for _, mapping_id, tenancy_id, sequence_id, count in numbered:
                 tally.note(mapping_id, tenancy_id, sequence_id, count)
+            if last is not None and not numbered:
+                # All of them wait for rows that somebody has locked; the next pass looks behind them.
+                self._behind[mapping.mapping_id] = last
+                tally.passed_by = True
         for statement in table.touches:
             for fed, done, full in self._connection.execute(statement):
                 places.update(fed or ())

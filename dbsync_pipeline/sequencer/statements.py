@@ -42,10 +42,6 @@ class TableStatements:
 
     Attributes:
         waiting: a boolean: is there anything to number?
-        tombstones: one statement a mapping; numbers its tombstones and returns (places, mapping_id, tenancy_id, highest
-            sequence id, tombstones): first a line with nothing but the places of rows that live again under a numbered
-            tombstone's identity, which must get higher ids in the same transaction; then a line for every tenancy,
-            none where the row had never been placed.
         touches: one statement a feed; returns (places of rows that touches concern, touches that are done with, whether
             more may be left than were looked at).
     """
@@ -55,7 +51,6 @@ class TableStatements:
     columns: SyncColumns
     batch_size: int
     waiting: sql.Composed
-    tombstones: tuple[sql.Composed, ...]
     touches: tuple[sql.Composed, ...]
 
     @property
@@ -66,6 +61,17 @@ class TableStatements:
     @property
     def _share(self) -> int:
         return max(self.batch_size // _SHARE_IN_TURN, 1)
+
+    def tombstones(self, mapping: SyncMapping, behind: int) -> sql.Composed:
+        """Return the statement that numbers tombstones of a mapping, up to the batch size, with ids above `behind`.
+
+        It yields (places, mapping_id, tenancy_id, highest sequence id, tombstones): first a line with nothing but the
+        places of rows that live again under a numbered tombstone's identity, which must get higher ids in the same
+        transaction, and, in place of the sequence id, the id of the last tombstone of a full batch; then a line for
+        every tenancy, none where the row had never been placed. Which of two tombstones gets the lower number does not
+        matter: each is below the row that lives.
+        """
+        return _tombstones(mapping, self.batch_size, behind)
 
     def number(self, places: list[str], turn: str | None) -> sql.Composed:
         """Return the statement that numbers dirty rows, up to the batch size, and the rows at `places`.
@@ -156,7 +162,6 @@ def generate(catalog: Catalog, table: Table, columns: SyncColumns, batch_size: i
         columns,
         batch_size,
         waiting,
-        tuple(_tombstones(mapping, batch_size) for mapping in mappings),
         tuple(_touches(feed, columns, batch_size) for feed in feeds),
     )
 
@@ -168,12 +173,17 @@ def _locked(table: Table, places: str) -> sql.Composed:
     ).format(table=table_name(table), places=sql.Identifier(places))
 
 
-def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
+def _tombstones(mapping: SyncMapping, batch_size: int, behind: int) -> sql.Composed:
     parts = [
         sql.SQL(
             "batch as materialized (select tombstone_id, identity from {tombstone} where mapping_id = {mapping} "
-            "and sequence_id is null order by tombstone_id limit {limit})"
-        ).format(tombstone=ours("tombstone"), mapping=sql.Literal(mapping.mapping_id), limit=sql.Literal(batch_size)),
+            "and sequence_id is null and tombstone_id > {behind} order by tombstone_id limit {limit})"
+        ).format(
+            tombstone=ours("tombstone"),
+            mapping=sql.Literal(mapping.mapping_id),
+            behind=sql.Literal(behind),
+            limit=sql.Literal(batch_size),
+        ),
         sql.SQL(
             "living as materialized (select batch.tombstone_id, source.ctid as place from batch, {gone} "
             "join {table} as source on {same})"
@@ -191,9 +201,10 @@ def _tombstones(mapping: SyncMapping, batch_size: int) -> sql.Composed:
     ]
     parts += _number_placed(mapping) if mapping.has_placement else [_number_owned(mapping)]
     return sql.SQL(
-        "with {parts} select array_agg(place::text), null, null, null, 0 from locked union all "
+        "with {parts} select array_agg(place::text), null, null, "
+        "(select max(tombstone_id) from batch having count(*) = {limit}), 0 from locked union all "
         "select null, {mapping}, tenancy_id, max(sequence_id), count(*) from done group by tenancy_id"
-    ).format(parts=joined(parts), mapping=sql.Literal(mapping.mapping_id))
+    ).format(parts=joined(parts), limit=sql.Literal(batch_size), mapping=sql.Literal(mapping.mapping_id))
 
 
 def _same_tombstone(mapping: SyncMapping, other: str) -> sql.Composed:
@@ -247,6 +258,8 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
 def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
     """One touch may concern a million rows, which are then sent again in batches.
 
+    While they are, or are locked, another batch has room for what other touches concern.
+
     `upto` remembers the highest id there was when the touch was first seen; rows with a higher one were numbered
     since, and are not sent again. A row without an id is dirty anyway.
     """
@@ -257,21 +270,24 @@ def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
         "where dependant_id = {feed} order by touch_id limit {limit}), "
         "fed as materialized (select batch.touch_id, found.place from batch cross join lateral ("
         "select source.ctid as place from {rows} where {filter} and {sequence} <= batch.upto limit {limit}) as found "
-        "limit {limit}), {locked}, "
+        "limit {twice}), {locked}, "
+        "large as materialized (select touch_id from fed group by touch_id having count(*) = {limit}), "
         "done as (delete from {touch} as t using batch where t.dependant_id = {feed} and t.touch_id = batch.touch_id "
-        "and (select count(*) from fed) < {limit} and not exists ("
+        "and (select count(*) from fed) < {twice} and t.touch_id not in (select touch_id from large) and not exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)) "
         "returning t.touch_id), "
         "begun as (update {touch} as t set upto = batch.upto from batch "
         "where t.dependant_id = {feed} and t.touch_id = batch.touch_id "
-        "and t.upto is null and ((select count(*) from fed) = {limit} or exists ("
+        "and t.upto is null and ((select count(*) from fed) = {twice} or t.touch_id in (select touch_id from large) "
+        "or exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)))) "
         "select (select array_agg(place::text) from locked), (select count(*) from done), "
-        "{limit} in ((select count(*) from batch), (select count(*) from fed))"
+        "(select count(*) from batch) = {limit} or (select count(*) from fed) = {twice} or exists (select from large)"
     ).format(
         touch=ours("touch"),
         feed=sql.Literal(feed.dependant_id),
         limit=sql.Literal(batch_size),
+        twice=sql.Literal(2 * batch_size),
         rows=_fed_rows(feed),
         filter=row_filter(mapping),
         sequence=column(columns.sequence),

@@ -186,6 +186,48 @@ def test_an_open_transaction_holds_nobody_up(pipeline: Harness, action: str) -> 
     pipeline.assert_synced()
 
 
+def test_deletions_behind_locked_rows_are_numbered(pipeline: Harness) -> None:
+    """I4, I8: a long transaction on rows that came back holds their tombstones up, however many, and no others."""
+    pipeline.configure(sequencer_batch_size=3)
+    tenancy, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    busy = [pipeline.app.user(tenancy) for _ in range(7)]
+    gone = pipeline.app.user(other)
+    pipeline.drain()
+    for user in busy:
+        pipeline.app.delete("ProjectUser", projectUserId=user)
+        pipeline.app.user(tenancy, projectUserId=user)
+    pipeline.app.delete("ProjectUser", projectUserId=gone)
+    unnumbered = "select count(*) from dbsync.tombstone where mapping_id = 'users' and sequence_id is null"
+    with pipeline.write() as db:
+        db.execute('select from "ProjectUser" where "tenancyId" = %s for update', [tenancy])
+        for _ in range(8):
+            assert pipeline._sequencer.run_pass().errors == {}
+        assert pipeline.value(unnumbered) == 7
+        assert pipeline.value("select tenancy_id from dbsync.tombstone where sequence_id is not null") == other
+    pipeline.drain()
+    assert pipeline.value(unnumbered) == 0
+    pipeline.assert_equal("users")
+
+
+def test_touches_behind_locked_rows_are_done(pipeline: Harness) -> None:
+    """I8: one that concerns more rows than a batch has, all of them locked, holds up itself alone."""
+    tenancy, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    for _ in range(7):
+        pipeline.app.user(tenancy)
+    user = pipeline.app.user(other, email="a@example.com")
+    pipeline.drain()
+    sequencer = drained(pipeline, batch_size=3)
+    with pipeline.write() as db:
+        db.execute('select from "ProjectUser" where "tenancyId" = %s for update', [tenancy])
+        pipeline.app.update("Tenancy", {"id": tenancy}, branchId="other")
+        pipeline.app.update("Tenancy", {"id": other}, branchId="other")
+        for _ in range(8):
+            assert sequencer.run_pass().errors == {}
+        pipeline.sync()
+        assert [row["branch_id"] for row in pipeline.view("users") if row["id"] == user] == ["other"]
+    pipeline.assert_synced("users")
+
+
 def test_a_tenancy_touch_is_numbered_in_batches(pipeline: Harness) -> None:
     """The batch size bounds every transaction, also where one change sends a million rows again."""
     tenancy = pipeline.app.tenancy()

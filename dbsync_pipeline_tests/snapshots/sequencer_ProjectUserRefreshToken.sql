@@ -11,7 +11,7 @@ coalesce((select true
 
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"
-  where mapping_id = 'refresh_tokens' and sequence_id is null
+  where mapping_id = 'refresh_tokens' and sequence_id is null and tombstone_id > 0
   order by tombstone_id limit 5000), living as materialized (select batch.tombstone_id, source.ctid as place
   from batch, lateral jsonb_populate_record(null::"public"."ProjectUserRefreshToken", batch.identity) as "gone"
   join "public"."ProjectUserRefreshToken" as source on "source"."tenancyId" = "gone"."tenancyId" and "source"."id" = "gone"."id"), locked as materialized (select source.ctid as place
@@ -26,7 +26,8 @@ with batch as materialized (select tombstone_id, identity
   from locked))), done as (update "dbsync"."tombstone" as t set sequence_id = nextval('dbsync.sequence_id')
   from ready
   where t.mapping_id = 'refresh_tokens' and t.sequence_id is null and t.tombstone_id = "ready".tombstone_id
-  returning t.tenancy_id, t.sequence_id) select array_agg(place::text), null, null, null, 0
+  returning t.tenancy_id, t.sequence_id) select array_agg(place::text), null, null, (select max(tombstone_id)
+  from batch having count(*) = 5000), 0
   from locked
   union all select null, 'refresh_tokens', tenancy_id, max(sequence_id), count(*)
   from done group by tenancy_id;
@@ -41,28 +42,32 @@ with mark as materialized (select last_value as id
   cross join lateral (select source.ctid as place
   from lateral jsonb_populate_record(null::"public"."ProjectUserRefreshToken", batch.match) as "feeding"
   join "public"."ProjectUserRefreshToken" as source on source."tenancyId" = "feeding"."tenancyId"
-  where true and "source"."sequenceId" <= batch.upto limit 5000) as found limit 5000), locked as materialized (select source.ctid as place
+  where true and "source"."sequenceId" <= batch.upto limit 5000) as found limit 10000), locked as materialized (select source.ctid as place
   from "public"."ProjectUserRefreshToken" as source
   where source.ctid = any(array(select place
   from "fed"))
-  for no key update skip locked), done as (delete
+  for no key update skip locked), large as materialized (select touch_id
+  from fed group by touch_id having count(*) = 5000), done as (delete
   from "dbsync"."touch" as t using batch
   where t.dependant_id = 'refresh_tokens.@tenancy' and t.touch_id = batch.touch_id and (select count(*)
-  from fed) < 5000 and not exists (select
+  from fed) < 10000 and t.touch_id not in (select touch_id
+  from large) and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
   where t.dependant_id = 'refresh_tokens.@tenancy' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
-  from fed) = 5000 or exists (select
+  from fed) = 10000 or t.touch_id in (select touch_id
+  from large) or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked)))) select (select array_agg(place::text)
   from locked), (select count(*)
-  from done), 5000 in ((select count(*)
-  from batch), (select count(*)
-  from fed));
+  from done), (select count(*)
+  from batch) = 5000 or (select count(*)
+  from fed) = 10000 or exists (select
+  from large);
 
 with in_turn (place, turn) as materialized (select source.ctid, "source"."tenancyId"
   from "public"."ProjectUserRefreshToken" as source

@@ -11,7 +11,7 @@ coalesce((select true
 
 with batch as materialized (select tombstone_id, identity
   from "dbsync"."tombstone"
-  where mapping_id = 'team_invitations' and sequence_id is null
+  where mapping_id = 'team_invitations' and sequence_id is null and tombstone_id > 0
   order by tombstone_id limit 5000), living as materialized (select batch.tombstone_id, source.ctid as place
   from batch, lateral jsonb_populate_record(null::"public"."VerificationCode", batch.identity) as "gone"
   join "public"."VerificationCode" as source on "source"."projectId" = "gone"."projectId" and "source"."branchId" = "gone"."branchId" and "source"."id" = "gone"."id"), locked as materialized (select source.ctid as place
@@ -37,7 +37,8 @@ with batch as materialized (select tombstone_id, identity
   union all select *
   from forgotten), displaced as (delete
   from "dbsync"."placement" as p using ready
-  where p.mapping_id = 'team_invitations' and p.identity = ready.identity) select array_agg(place::text), null, null, null, 0
+  where p.mapping_id = 'team_invitations' and p.identity = ready.identity) select array_agg(place::text), null, null, (select max(tombstone_id)
+  from batch having count(*) = 5000), 0
   from locked
   union all select null, 'team_invitations', tenancy_id, max(sequence_id), count(*)
   from done group by tenancy_id;
@@ -52,28 +53,32 @@ with mark as materialized (select last_value as id
   cross join lateral (select source.ctid as place
   from lateral jsonb_populate_record(null::"public"."Team", batch.match) as "feeding"
   join "public"."VerificationCode" as source on source."projectId" = "feeding"."mirroredProjectId" and source."branchId" = "feeding"."mirroredBranchId" and dbsync.uuid_or_null(source."data"->>'team_id') = "feeding"."teamId"
-  where (source."type" = 'TEAM_INVITATION') and "source"."sequenceId" <= batch.upto limit 5000) as found limit 5000), locked as materialized (select source.ctid as place
+  where (source."type" = 'TEAM_INVITATION') and "source"."sequenceId" <= batch.upto limit 5000) as found limit 10000), locked as materialized (select source.ctid as place
   from "public"."VerificationCode" as source
   where source.ctid = any(array(select place
   from "fed"))
-  for no key update skip locked), done as (delete
+  for no key update skip locked), large as materialized (select touch_id
+  from fed group by touch_id having count(*) = 5000), done as (delete
   from "dbsync"."touch" as t using batch
   where t.dependant_id = 'team_invitations.team' and t.touch_id = batch.touch_id and (select count(*)
-  from fed) < 5000 and not exists (select
+  from fed) < 10000 and t.touch_id not in (select touch_id
+  from large) and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
   where t.dependant_id = 'team_invitations.team' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
-  from fed) = 5000 or exists (select
+  from fed) = 10000 or t.touch_id in (select touch_id
+  from large) or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked)))) select (select array_agg(place::text)
   from locked), (select count(*)
-  from done), 5000 in ((select count(*)
-  from batch), (select count(*)
-  from fed));
+  from done), (select count(*)
+  from batch) = 5000 or (select count(*)
+  from fed) = 10000 or exists (select
+  from large);
 
 with mark as materialized (select last_value as id
   from dbsync.sequence_id), batch as materialized (select touch_id, match, coalesce(upto, (select id
@@ -87,28 +92,32 @@ with mark as materialized (select last_value as id
   join "dbsync"."placement" as placement on placement.mapping_id = 'team_invitations' and placement."tenancy_id" = "feeding"."tenancy_id"
   cross join lateral jsonb_populate_record(null::"public"."VerificationCode", placement.identity) as "placed"
   join "public"."VerificationCode" as source on "source"."projectId" = "placed"."projectId" and "source"."branchId" = "placed"."branchId" and "source"."id" = "placed"."id"
-  where (source."type" = 'TEAM_INVITATION') and "source"."sequenceId" <= batch.upto limit 5000) as found limit 5000), locked as materialized (select source.ctid as place
+  where (source."type" = 'TEAM_INVITATION') and "source"."sequenceId" <= batch.upto limit 5000) as found limit 10000), locked as materialized (select source.ctid as place
   from "public"."VerificationCode" as source
   where source.ctid = any(array(select place
   from "fed"))
-  for no key update skip locked), done as (delete
+  for no key update skip locked), large as materialized (select touch_id
+  from fed group by touch_id having count(*) = 5000), done as (delete
   from "dbsync"."touch" as t using batch
   where t.dependant_id = 'team_invitations.@tenancy' and t.touch_id = batch.touch_id and (select count(*)
-  from fed) < 5000 and not exists (select
+  from fed) < 10000 and t.touch_id not in (select touch_id
+  from large) and not exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked))
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
   where t.dependant_id = 'team_invitations.@tenancy' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
-  from fed) = 5000 or exists (select
+  from fed) = 10000 or t.touch_id in (select touch_id
+  from large) or exists (select
   from fed
   where fed.touch_id = batch.touch_id and fed.place not in (select place
   from locked)))) select (select array_agg(place::text)
   from locked), (select count(*)
-  from done), 5000 in ((select count(*)
-  from batch), (select count(*)
-  from fed));
+  from done), (select count(*)
+  from batch) = 5000 or (select count(*)
+  from fed) = 10000 or exists (select
+  from large);
 
 with in_turn (place, turn) as materialized (select source.ctid, "source"."projectId"
   from "public"."VerificationCode" as source

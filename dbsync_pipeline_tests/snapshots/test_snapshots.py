@@ -56,7 +56,12 @@ def sequencer(pipeline: Harness) -> Iterator[tuple[str, str]]:
         made = generate(pipeline.catalog, table, pipeline.pipeline.columns, 5_000)
         yield (
             f"sequencer_{table}",
-            readable(made.waiting, *made.tombstones, *made.touches, made.number(["(0,1)"], None)),
+            readable(
+                made.waiting,
+                *(made.tombstones(mapping, 0) for mapping in made.mappings),
+                *made.touches,
+                made.number(["(0,1)"], None),
+            ),
         )
 
 
