@@ -144,6 +144,56 @@ def test_a_table_that_is_not_there(shop, tmp_path):
         read_schema(shop, _catalog(tmp_path)).table(Table.model_validate("Nowhere"))
 
 
+FIRST = """
+joins:
+  - alias: first
+    table: Order
+    on: {shopId: shopId, customerId: customerId}
+    match: {first: 'TRUE'}
+"""
+TYPES = """
+    create schema fold;
+    create type fold.word;
+    create function fold.word_in(cstring) returns fold.word language internal immutable strict as 'textin';
+    create function fold.word_out(fold.word) returns cstring language internal immutable strict as 'textout';
+    create type fold.word (input = fold.word_in, output = fold.word_out, like = text);
+    create cast (fold.word as text) without function as implicit;
+    create function fold.same(fold.word, fold.word) returns boolean language sql immutable
+        return lower($1::text) = lower($2::text);
+    create operator fold.= (leftarg = fold.word, rightarg = fold.word, function = fold.same);
+    create type fold.pair as (a integer, b integer);
+    create function fold.odd(fold.pair, integer) returns boolean language sql immutable return ($1).a = $2;
+    create operator fold.= (leftarg = fold.pair, rightarg = integer, function = fold.odd);
+    alter table "Order" add "kind" fold.word, add "pair" fold.pair;
+    alter table "Customer" add "kind" fold.word;
+    set search_path = public, fold;
+"""
+
+
+@pytest.mark.parametrize(
+    ("addition", "line", "reason"),
+    [
+        ("filter: source.kind = 'gold'", 8, "it means something else on the triggers' search path"),
+        ("filter: source.pair = 1", 8, "operator does not exist: fold.pair = integer on the triggers' search path"),
+        (JOIN + "    match: {kind: gold}", 13, "it means something else on the triggers' search path"),
+        ("filter: source.kind operator(fold.=) 'gold'", 0, ""),
+        ("filter: source.kind::text = 'gold'", 0, ""),
+        (FIRST, 0, ""),
+    ],
+)
+def test_what_means_something_else_to_the_triggers(shop, tmp_path, addition, line, reason):
+    """Such are the types of extensions: citext, hstore, vector."""
+    shop.execute(TYPES)
+    catalog = _catalog(tmp_path, ORDERS + addition)
+    if not reason:
+        explain_mapping(shop, catalog, catalog.mapping("orders"))
+        return
+    with pytest.raises(MappingError) as caught:
+        explain_mapping(shop, catalog, catalog.mapping("orders"))
+    assert caught.value.what == f"{tmp_path / 'orders.yaml'}:{line}: {reason}"
+    assert "operator(public.=)" in caught.value.mend
+
+
 VIRTUAL = """
     alter table "Order" add "gross" numeric not null generated always as ("price" * 2) virtual;
     alter table "Customer" add "tier" text generated always as ("id"::text) virtual;
@@ -216,13 +266,6 @@ joins:
     table: Line
     on: {orderId: id, shopId: shopId}
     aggregate: {amount: sum(lines."amount"), lines: count(*)}
-"""
-FIRST = """
-joins:
-  - alias: first
-    table: Order
-    on: {shopId: shopId, customerId: customerId}
-    match: {first: 'TRUE'}
 """
 
 
