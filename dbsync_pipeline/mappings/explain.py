@@ -99,8 +99,8 @@ def _check_triggers(connection: psycopg.Connection, catalog: Catalog, mapping: S
         if complaint is not None:
             raise MappingError(
                 f"{location(catalog.files[mapping.mapping_id], *place)}: {complaint} on the triggers' search path",
-                "Write the schema of every type, function and operator that is not Postgres's own, as in billing.status or "
-                "operator(public.=); match, and tell rows apart, by columns whose types are Postgres's own.",
+                "Write the schema of each type, function and operator that is not Postgres's own, as in billing.status "
+                "or operator(public.=); match, and tell rows apart, by columns whose types are Postgres's own.",
             )
 
 

@@ -122,3 +122,18 @@ def test_a_key_that_is_renamed_stops_deletions(pipeline: Harness) -> None:
     assert pipeline.value('select count(*) from "Team"') == 1
     pipeline.admin.execute('alter table "Team" rename "key" to "teamId"')
     pipeline.assert_synced()
+
+
+@pytest.mark.parametrize("column", ["projectUserId", "isPrimary"])
+def test_a_column_that_a_join_matches_by_is_renamed(pipeline: Harness, column: str) -> None:
+    """What a row feeds cannot be told without it; so nothing is written, and nothing is missed."""
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy, email="a@example.com")
+    pipeline.drain()
+    pipeline.admin.execute(f'alter table "ContactChannel" rename "{column}" to "other"')
+    for write in ('update "ContactChannel" set "value" = \'b@example.com\'', 'delete from "ContactChannel"'):
+        with pytest.raises(psycopg.errors.UndefinedColumn, match=column):
+            pipeline.app.run(write)
+    pipeline.admin.execute(f'alter table "ContactChannel" rename "other" to "{column}"')
+    pipeline.app.update("ContactChannel", {"projectUserId": user}, value="c@example.com")
+    pipeline.assert_synced()
