@@ -38,20 +38,23 @@ def index_steps(
             digest = hashlib.sha256(f"{table} {definition.as_string(None)}".encode()).hexdigest()[:10]
             wanted[f"dbsync_{shortened(table.name, 40)}_{digest}"] = (table, definition)
     present = connection.execute(
-        "select n.nspname, c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid "
-        "join pg_namespace n on n.oid = c.relnamespace where c.relname like 'dbsync\\_%' and n.nspname <> 'dbsync'"
+        "select n.nspname, c.relname, i.indisvalid, tn.nspname, t.relname from pg_index i "
+        "join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace "
+        "join pg_class t on t.oid = i.indrelid join pg_namespace tn on tn.oid = t.relnamespace "
+        "where c.relname like 'dbsync\\_%' and n.nspname <> 'dbsync'"
     ).fetchall()
-    useless = [(space, name) for space, name, valid in present if not valid or name not in wanted]
-    kept = {name for _, name, valid in present if valid}
-    steps = [
-        Step(
-            f"index {name}, left over",
-            (sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(space, name)),),
-            True,
-        )
-        for space, name in useless
-    ]
-    steps += [
+    # One that is no good gives its name up first; one that has served until now is dropped when its successor can.
+    spoilt: list[Step] = []
+    outdated: list[Step] = []
+    kept: set[str] = set()
+    for space, name, valid, table_space, table in present:
+        if name not in wanted:
+            outdated.append(_drop(space, name))
+        elif valid and wanted[name][0] == Table(schema_name=table_space, name=table):
+            kept.add(name)
+        else:
+            spoilt.append(_drop(space, name))
+    built = [
         Step(
             f"index of {table}",
             (
@@ -64,7 +67,15 @@ def index_steps(
         for name, (table, definition) in wanted.items()
         if name not in kept
     ]
-    return steps
+    return [*spoilt, *built, *outdated]
+
+
+def _drop(space: str, name: str) -> Step:
+    return Step(
+        f"index {name}, left over",
+        (sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(space, name)),),
+        True,
+    )
 
 
 def _index_definitions(

@@ -200,6 +200,31 @@ def test_an_index_that_is_no_good_is_built_anew(bare: psycopg.Connection, leftov
     assert init_source(pipeline, bare) == ALWAYS
 
 
+def test_an_index_serves_until_its_successor_does(bare: psycopg.Connection, tmp_path: Path) -> None:
+    """I9: the sequencer goes on by the old mapping meanwhile, and would read whole tables."""
+    init_source(pipeline_of(write_mappings(tmp_path)), bare)
+    before = set(indexes(bare))
+    changed = pipeline_of(write_mappings(tmp_path, filter="source.\"displayName\" <> 'hidden'"))
+    steps = [title for title in titles(bare, changed) if title.startswith("index")]
+    init_source(changed, bare)
+    (outdated,) = before - set(indexes(bare))
+    assert steps == ["index of Team", f"index {outdated}, left over"]
+
+
+def test_an_index_of_a_table_that_was_set_aside_is_built_anew(bare: psycopg.Connection) -> None:
+    """A migration that makes a table anew and keeps the old one leaves our index with that."""
+    pipeline = pipeline_of()
+    init_source(pipeline, bare)
+    wanted = indexes(bare)
+    bare.execute(
+        'alter table "SessionReplay" rename to "Old"; create table "SessionReplay" (like "Old" including defaults); '
+        'alter table "SessionReplay" add primary key ("tenancyId", "id")'
+    )
+    init_source(pipeline, bare)
+    assert indexes(bare) == wanted
+    assert init_source(pipeline, bare) == ALWAYS
+
+
 def test_the_sync_columns_are_added_without_rewriting_the_table(bare: psycopg.Connection) -> None:
     """S1: a large table is locked for a moment only."""
     before = bare.execute("select relfilenode from pg_class where oid = '\"ProjectUser\"'::regclass").fetchone()
