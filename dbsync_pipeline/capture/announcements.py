@@ -26,12 +26,18 @@ from dbsync_pipeline.mappings.spec import SyncMapping
 NOBODY_NUMBERS = sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(SEQUENCER_LOCK))
 """What sequencers number by may change only between two of their transactions; each looks when it has the lock."""
 
+_FORGET_REMOVED = sql.SQL(
+    "delete from dbsync.pending p "
+    "where not exists (select from dbsync.destination d where d.destination_id = p.destination_id)"
+)
+"""What became pending for the first time while its destination was being removed."""
+
 
 def announcements(catalog: Catalog, columns: SyncColumns, installed: dict[str, str]) -> list[Step]:
     """Return the steps that bring the pipeline's own knowledge of tenancies and mappings up to date."""
     return [
         *_abandoned_mappings(catalog, installed),
-        Step("tenancies", (_register_tenancies(catalog), _register_clickhouse())),
+        Step("tenancies", (_register_tenancies(catalog), _register_clickhouse(), _FORGET_REMOVED)),
         *(
             _announce(mapping, columns, known=installed_id(mapping) in installed)
             for mapping in catalog.mappings

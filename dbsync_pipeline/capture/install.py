@@ -56,6 +56,9 @@ def plan(connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns)
     steps = [Step("schema dbsync", (objects.tables(catalog),))]
     if not installed:
         steps.append(Step("start of the sequence", _start_of_sequence(catalog, schema, columns)))
+    removal = objects.removal(connection)
+    if removal is not None:
+        steps.append(Step("removal of destinations", (removal,)))
     if installed.get(SCHEMA_ID) != str(SCHEMA_VERSION):
         steps.append(Step(f"version {SCHEMA_VERSION} of the schema", (remember(SCHEMA_ID, str(SCHEMA_VERSION)),)))
     for table in catalog.source_tables:

@@ -4,6 +4,7 @@ Read together they are the pipeline's data model; the triggers, the sequencer an
 between them. No table holds a value of the application's other than identifying columns (invariant I10).
 """
 
+import psycopg
 from psycopg import sql
 
 from dbsync_pipeline.mappings.catalog import Catalog
@@ -83,7 +84,7 @@ create table if not exists dbsync.destination (
 create table if not exists dbsync.pending (
     tenancy_id {tenancy_type} not null,
     mapping_id text not null,
-    destination_id text collate "C" not null references dbsync.destination on delete cascade,
+    destination_id text collate "C" not null,
     wanted bigint not null,
     reached bigint not null default 0,
     epoch integer not null default 0,
@@ -168,6 +169,33 @@ $$ select case when value ~* '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}
 def tables(catalog: Catalog) -> sql.Composed:
     """Return the statements that create whatever of the schema is missing."""
     return sql.SQL(_TABLES).format(tenancy_type=sql.SQL(data_type(catalog.tenancy.type).postgres))  # pyright: ignore[reportArgumentType] -- from the type table
+
+
+# No foreign key: whoever makes a row pending would wait for a transaction that removes a destination, and with it
+# everybody for the sequencer. What waits for one that is gone goes when that transaction ends, in the order of everyone
+# else who changes several of these rows.
+_REMOVAL = """
+create or replace function dbsync.destination_removed() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $body$
+begin
+    delete from dbsync.pending where (destination_id, tenancy_id, mapping_id) in (
+        select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+        where p.destination_id = old.destination_id
+            and not exists (select from dbsync.destination d where d.destination_id = old.destination_id)
+        order by p.tenancy_id, p.mapping_id for update
+    );
+    return null;
+end $body$;
+create constraint trigger removed after delete on dbsync.destination
+    deferrable initially deferred for each row execute function dbsync.destination_removed();
+alter table dbsync.pending drop constraint if exists pending_destination_id_fkey;
+"""
+
+
+def removal(connection: psycopg.Connection) -> sql.SQL | None:
+    """Return the statements that have pending rows go with their destination, where that is not so yet."""
+    present = "select from pg_trigger where tgrelid = to_regclass('dbsync.destination') and tgname = 'removed'"
+    return None if connection.execute(present).fetchone() is not None else sql.SQL(_REMOVAL)
 
 
 def sync_columns(table: sql.Composable, sequence_column: str, dirty_column: str) -> sql.Composed:

@@ -285,6 +285,22 @@ def test_a_source_that_marked_its_own_changes(legacy: Harness) -> None:
     assert legacy.view("users") == []
 
 
+def test_a_foreign_key_of_an_earlier_version_goes(pipeline: Harness) -> None:
+    """It made the sequencer wait for whoever removes a destination."""
+    tenancy = pipeline.app.tenancy()
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    assert pipeline.rows("select distinct destination_id from dbsync.pending") == [(external.destination_id,)]
+    pipeline.admin.execute(
+        "drop trigger removed on dbsync.destination; alter table dbsync.pending add constraint "
+        "pending_destination_id_fkey foreign key (destination_id) references dbsync.destination on delete cascade"
+    )
+    assert init_source(pipeline.pipeline, pipeline.admin) == [ALWAYS[0], "removal of destinations", ALWAYS[1]]
+    assert pipeline.value("select count(*) from pg_constraint where conname = 'pending_destination_id_fkey'") == 0
+    pipeline.admin.execute("delete from dbsync.destination where destination_id = %s", [external.destination_id])
+    assert pipeline.rows("select distinct destination_id from dbsync.pending") == []
+
+
 RECREATED = """
     create table "Chunks" (like "SessionReplayChunk" including all);
     insert into "Chunks" select * from "SessionReplayChunk";

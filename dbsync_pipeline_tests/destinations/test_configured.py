@@ -172,6 +172,22 @@ def test_one_that_is_removed_keeps_its_data_and_may_return(pipeline: Harness, te
     again.assert_equal()
 
 
+def test_a_removal_that_stays_open_holds_nobody_up(pipeline: Harness, tenancy: UUID) -> None:
+    """I8: everybody's changes are numbered meanwhile, its own tenancy's too; nothing is left waiting for it after."""
+    pipeline.configure_external(tenancy)
+    pipeline.app.team(tenancy)
+    pipeline.drain()
+    pipeline.app.user(tenancy)
+    pipeline.admin.execute(f"alter database \"{pipeline.database}\" set lock_timeout = '1ms'")
+    with source.connect(pipeline.url, autocommit=False) as operator:
+        operator.execute("delete from dbsync.destination where tenancy_id is not null")
+        with pipeline.sequencer() as sequencer:
+            result = sequencer.run_pass()
+        assert (result.errors, result.rows) == ({}, 1)
+        operator.commit()
+    assert pipeline.rows("select destination_id from dbsync.pending where wanted > reached") == [("clickhouse",)]
+
+
 def test_a_mapping_that_changed_while_a_database_was_away_is_delivered_anew(pipeline: Harness, tenancy: UUID) -> None:
     external = pipeline.configure_external(tenancy)
     pipeline.app.user(tenancy)
