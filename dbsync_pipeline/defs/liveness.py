@@ -20,7 +20,10 @@ PLACE_TAG = "dbsync/singleton"
 """Tag of a run: its job and the number of its place."""
 
 GRACE_SECONDS = 30.0
-"""A run may be seen without its lock for this long: while it starts, and while it reconnects after an outage."""
+"""A run has this long to show itself, before its place counts as free.
+
+After an outage it has as long to do so again, before it is reported as failed.
+"""
 
 _RUNS = 0x6462_7372
 """The ASCII codes of "dbsr", the first half of the lock that a run holds; runs are told apart by the second."""
@@ -109,6 +112,9 @@ def vacant(
 ) -> tuple[list[int], Missed]:
     """Return which of some places nobody fills or is about to fill; report runs that are dead as failed.
 
+    A run that has had time to take its place, and has not got it, fills none: its successor is wanted at once. Should
+    it have lost its session only, it goes on, and the successor ends.
+
     Args:
         instance: Dagster's instance.
         connection: a session on the source.
@@ -117,17 +123,23 @@ def vacant(
         missed: what the last call returned.
         now: seconds since 1970.
     """
-    runs = list(instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_UNDER_WAY)))
+    records = list(instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=_UNDER_WAY)))
     # Looked at after the runs: one that has taken its place meanwhile is seen twice, and never not at all.
     alive = _held(connection, _RUNS)
     filled = Places.of(connection, job_name).filled
-    coming = [run for run in runs if _lock_of(run.run_id) not in alive]
-    since = {run.run_id: missed.since.get(run.run_id, now) for run in coming if run.status in _AT_WORK}
+    hidden = [record for record in records if _lock_of(record.dagster_run.run_id) not in alive]
+    at_work = [record.dagster_run for record in hidden if record.dagster_run.status in _AT_WORK]
+    since = {run.run_id: missed.since.get(run.run_id, now) for run in at_work}
     dead = {run_id for run_id, first in since.items() if now - first >= GRACE_SECONDS}
-    for run in coming:
+    for run in at_work:
         if run.run_id in dead:
             instance.report_run_failed(run, "Its process is gone: it no longer holds its lock in the source.")
-    taken = filled | {place_of(run) for run in coming if run.run_id not in dead}
+    coming = {
+        place_of(record.dagster_run)
+        for record in hidden
+        if record.dagster_run.run_id not in dead and now - (record.start_time or now) < GRACE_SECONDS
+    }
+    taken = filled | coming
     return (
         [place for place in places if place not in taken],
         Missed(since={run_id: first for run_id, first in since.items() if run_id not in dead}),

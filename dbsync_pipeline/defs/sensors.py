@@ -149,15 +149,19 @@ def _fill_places(
     due: bool,
     otherwise: str,
 ) -> dg.SensorResult:
-    """Start a run for every place that lacks one; when nothing is due, for those that are being handed over."""
+    """Start a run for every place that lacks one; when nothing is due, for those that are being handed over.
+
+    Whoever was seen to be missing is looked for until it is back, or reported.
+    """
     left = liveness.Places.of(connection, job_name).being_left
     wanted = [place for place in range(places) if due or place in left]
-    if not wanted:
-        return dg.SensorResult(skip_reason=otherwise, cursor=context.cursor)
     missed = liveness.Missed.model_validate_json(context.cursor or "{}")
+    if not wanted and not missed.since:
+        return dg.SensorResult(skip_reason=otherwise, cursor=context.cursor)
     vacant, missed = liveness.vacant(context.instance, connection, job_name, wanted, missed=missed, now=time.time())
+    nothing = "As many runs as are wanted are at it, or about to be." if wanted else otherwise
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags=liveness.tag(job_name, place)) for place in vacant],
-        skip_reason=None if vacant else "As many runs as are wanted are at it, or about to be.",
+        skip_reason=None if vacant else nothing,
         cursor=missed.model_dump_json(),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 
 from dbsync_pipeline.definitions import build_defs
 from dbsync_pipeline.defs import liveness
@@ -29,9 +30,12 @@ class Clock:
 
 @pytest.fixture
 def started(deployment: Deployment) -> dg.DagsterRun:
-    """A run of the sync job that Dagster believes to be at work."""
+    """A run of the sync job that has started just now, as Dagster believes."""
     job = deployment.defs.resolve_job_def("sync_job")
-    return deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTED)
+    run = deployment.instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTING)
+    start = DagsterEvent(DagsterEventType.RUN_START.value, job.name)
+    deployment.instance.report_dagster_event(start, run.run_id, timestamp=Clock.now)
+    return run
 
 
 @contextmanager
@@ -49,6 +53,12 @@ def vacant(pipeline: Harness, deployment: Deployment, clock: Clock) -> list[int]
     return places
 
 
+def status(deployment: Deployment, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = deployment.instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
+
+
 def test_a_dead_run_is_reported_and_does_not_block_the_next(
     pipeline: Harness, deployment: Deployment, started: dg.DagsterRun
 ) -> None:
@@ -58,9 +68,7 @@ def test_a_dead_run_is_reported_and_does_not_block_the_next(
     assert vacant(pipeline, deployment, clock) == [1]
     clock.now += 1
     assert vacant(pipeline, deployment, clock) == [0, 1]
-    run = deployment.instance.get_run_by_id(started.run_id)
-    assert run is not None
-    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert status(deployment, started) == dg.DagsterRunStatus.FAILURE
     assert clock.missed == liveness.Missed()
 
 
@@ -74,10 +82,21 @@ def test_a_living_run_is_believed_however_long_it_takes(
         liveness.show(session, started.run_id)
         clock.now += 1_000_000
         assert vacant(pipeline, deployment, clock) == [1]
-    # Its session is gone: from now on it counts as missing, and not from when it started.
-    assert vacant(pipeline, deployment, clock) == [1]
+    # Its session is gone, and so is its place; the run is believed until it has not come back for a while.
+    assert vacant(pipeline, deployment, clock) == [0, 1]
+    assert status(deployment, started) == dg.DagsterRunStatus.STARTED
     clock.now += liveness.GRACE_SECONDS
     assert vacant(pipeline, deployment, clock) == [0, 1]
+    assert status(deployment, started) == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_dead_run_is_reported_though_its_successor_has_done_all(
+    deployment: Deployment, started: dg.DagsterRun
+) -> None:
+    deployment.cursors["sync_sensor"] = liveness.Missed(since={started.run_id: Clock.now}).model_dump_json()
+    assert deployment.skipped("sync_sensor") == "All is delivered."
+    assert status(deployment, started) == dg.DagsterRunStatus.FAILURE
+    assert deployment.cursors["sync_sensor"] == liveness.Missed().model_dump_json()
 
 
 def test_a_place_is_held_whatever_dagster_believes_of_its_run(pipeline: Harness, deployment: Deployment) -> None:
