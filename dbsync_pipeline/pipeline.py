@@ -105,8 +105,16 @@ class Pipeline:
         """
         self._trace()
         with self.source("sequencer") as connection:
-            require_installed(connection, self.catalog)
-            yield Sequencer(connection, self.catalog, self.columns, batch_size=self.settings.sequencer_batch_size)
+            yield self.sequencer_on(connection)
+
+    def sequencer_on(self, connection: psycopg.Connection) -> Sequencer:
+        """Return a sequencer on a session that is open already.
+
+        Raises:
+            NotInstalledError: the source lacks the sync objects, or has those of other mappings.
+        """
+        require_installed(connection, self.catalog)
+        return Sequencer(connection, self.catalog, self.columns, batch_size=self.settings.sequencer_batch_size)
 
     def _trace(self) -> None:
         if self.settings.traces:

@@ -70,8 +70,7 @@ def sequencer_sensor(context: dg.SensorEvaluationContext, databases: Databases) 
     """Start a run unless nothing waits, numbering is paused, or a run is at it."""
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
-        with pipeline.sequencer() as sequencer:
-            waiting = sequencer.waiting()
+        waiting = pipeline.sequencer_on(connection).waiting()
         if waiting is None:
             return dg.SensorResult(skip_reason="Numbering is paused.", cursor=context.cursor)
         return _fill_places(

@@ -3,12 +3,14 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+from dbsync_pipeline import source
 from dbsync_pipeline.definitions import build_defs
 from dbsync_pipeline.defs import liveness
 from dbsync_pipeline.defs.resources import Databases
@@ -149,6 +151,21 @@ def test_a_place_that_is_being_left_gets_a_successor_though_nothing_is_due(
         assert requested(deployment, "sync_sensor") == ["sync_job 1"]
         liveness.fill(pipeline.admin, "sync_job", 1)
         assert deployment.skipped("sync_sensor") == "All is delivered."
+
+
+@pytest.mark.parametrize("name", ["tenancy_sensor", "sequencer_sensor", "sync_sensor", "external_sync_sensor"])
+def test_a_tick_opens_one_session(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Every 5 s, for ever, whatever there is to do."""
+    opened: list[str] = []
+    connect = source.connect
+
+    def counting(url: str, *, application_name: str, **more: Any) -> psycopg.Connection:
+        opened.append(application_name)
+        return connect(url, application_name=application_name, **more)
+
+    monkeypatch.setattr(source, "connect", counting)
+    assert deployment.skipped(name) is not None
+    assert opened == ["dbsync sensor"]
 
 
 @pytest.mark.parametrize("name", ["tenancy_sensor", "sequencer_sensor", "sync_sensor"])
