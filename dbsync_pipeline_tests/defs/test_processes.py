@@ -89,6 +89,22 @@ def until(holds: Callable[[], bool], what: str, log: Path) -> None:
         time.sleep(0.05)
 
 
+def test_a_run_that_a_person_stops_ends_between_two_batches(pipeline: Harness, daemon: Daemon) -> None:
+    """It is told by Dagster's launcher, as by the button in the UI, and ends by itself: cancelled, not failed."""
+    log = daemon.home / "daemon.log"
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.sequence()
+    daemon.environment["DBSYNC_RUN_SECONDS"] = "600"
+    daemon.start()
+    until(lambda: bool(_runs(pipeline)) and pipeline.pending() == [], "a worker that has delivered", log)
+    with dg.DagsterInstance.from_config(str(daemon.home)) as instance:
+        (run,) = instance.get_runs(dg.RunsFilter(job_name="sync_job", statuses=[dg.DagsterRunStatus.STARTED]))
+        assert instance.run_launcher.terminate(run.run_id)
+        until(lambda: _status(instance, run) == dg.DagsterRunStatus.CANCELED, "the run is cancelled", log)
+    until(lambda: liveness._lock_of(run.run_id) not in _runs(pipeline), "its lock is free", log)
+    pipeline.assert_equal("users")
+
+
 def test_the_wanted_runs_are_at_work_again_whatever_is_killed(pipeline: Harness, daemon: Daemon) -> None:
     log = daemon.home / "daemon.log"
     tenancy = pipeline.app.tenancy()
@@ -125,6 +141,12 @@ def test_the_wanted_runs_are_at_work_again_whatever_is_killed(pipeline: Harness,
     until(wanted_and_at_work, "a worker after all of them were killed", log)
     until(lambda: pipeline.pending() == [] and not _unnumbered(pipeline), "all is delivered", log)
     pipeline.assert_equal("users")
+
+
+def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
 
 
 def _runs(pipeline: Harness) -> set[int]:
