@@ -19,6 +19,7 @@ OF_THE_DATABASE = {
     "default_transaction_isolation": "serializable",
     "default_transaction_read_only": "on",
     "default_transaction_deferrable": "on",
+    "synchronous_commit": "off",
 }
 
 
@@ -43,6 +44,7 @@ def test_a_session_has_no_limits_and_may_write(strict: Harness, *, autocommit: b
         "default_transaction_isolation": "read committed",
         "default_transaction_read_only": "off",
         "default_transaction_deferrable": "off",
+        "synchronous_commit": "on",
     }
     with source.connect(strict.url, autocommit=autocommit) as connection:
         assert connection.autocommit == autocommit
