@@ -255,7 +255,9 @@ class Engine:
             chunks.append(ahead.chunk)
         waiting = [entry for entry in uncut if entry.pair in larger]
         random.shuffle(waiting)
-        while waiting and sum(chunk.rows for chunk in chunks) < rows:
+        # What is read ahead comes at once, and so will another part in the next turn; this one need not be full.
+        enough = rows if ahead is None else rows // 2
+        while waiting and sum(chunk.rows for chunk in chunks) < enough:
             found, refused = self._measure([waiting.pop(0)], snapshot, rows)
             chunks += found
             failed += refused
