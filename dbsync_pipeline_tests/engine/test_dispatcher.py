@@ -157,6 +157,23 @@ def test_half_of_the_threads_may_wait_for_more_and_none_where_others_wait() -> N
     scene.end()
 
 
+def begun(pipeline: Harness, count: int) -> tuple[list[str], Event, threading.Thread]:
+    """Begin to serve whatever is due until so many deliveries are done; return what was served, and what ends it."""
+    served: list[str] = []
+    stop = Event()
+
+    def report(results: list[SyncResult]) -> None:
+        served.extend(entry.destination_id for entry in results)
+        if len(served) >= count:
+            stop.set()
+
+    run = pipeline.pipeline.external_dispatcher(pipeline.admin, report).run
+    everything = {"stop": stop, "max_seconds": math.inf, "idle_seconds": math.inf, "note": served.append}
+    thread = threading.Thread(target=run, kwargs=everything, daemon=True)
+    thread.start()
+    return served, stop, thread
+
+
 def test_many_with_a_small_change_each_pass_one_after_another(
     pipeline: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,18 +188,7 @@ def test_many_with_a_small_change_each_pass_one_after_another(
     for tenancy in tenancies:
         pipeline.app.user(tenancy)
     pipeline.sequence()
-    served: list[str] = []
-    stop = Event()
-
-    def report(results: list[SyncResult]) -> None:
-        served.extend(entry.destination_id for entry in results)
-        if len(served) >= len(copies):
-            stop.set()
-
-    run = pipeline.pipeline.external_dispatcher(pipeline.admin, report).run
-    everything = {"stop": stop, "max_seconds": math.inf, "idle_seconds": math.inf, "note": served.append}
-    thread = threading.Thread(target=run, kwargs=everything, daemon=True)
-    thread.start()
+    served, stop, thread = begun(pipeline, len(copies))
     in_time = stop.wait(PATIENCE_SECONDS)
     stop.set()
     thread.join(PATIENCE_SECONDS)
@@ -204,18 +210,7 @@ def test_a_server_that_accepts_and_never_answers_delays_no_other(pipeline: Harne
         # What hangs is served first, and has a thread when the others come.
         hangs = "update dbsync.pending set pending_since = 'epoch' where destination_id like '%%:a'"
         pipeline.admin.execute(hangs)
-        served: list[str] = []
-        stop = Event()
-
-        def report(results: list[SyncResult]) -> None:
-            served.extend(entry.destination_id for entry in results)
-            if len(served) >= len(copies):
-                stop.set()
-
-        run = pipeline.pipeline.external_dispatcher(pipeline.admin, report).run
-        everything = {"stop": stop, "max_seconds": math.inf, "idle_seconds": math.inf, "note": served.append}
-        thread = threading.Thread(target=run, kwargs=everything, daemon=True)
-        thread.start()
+        served, stop, thread = begun(pipeline, len(copies))
         wire, _ = silent.accept()
         assert stop.wait(PATIENCE_SECONDS)
         assert sorted(served) == [copy.destination_id for copy in copies]
