@@ -21,7 +21,7 @@ from benchmarks import (
     verify,
 )
 from benchmarks.bench import Bench
-from benchmarks.report import PICTURES, RESULTS, document_of, table_of
+from benchmarks.report import PICTURES, measurement, save, table_of
 from benchmarks.row import Row
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
@@ -45,18 +45,20 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code tells only whether everything could be measured."""
     options = _parse(arguments)
-    rows: list[Row] = []
+    results: list[Row] = []
     for name in options.only:
+        rows: list[Row] = []
         # Services of its own for each, so that none pays for what another left behind.
         with tempfile.TemporaryDirectory(prefix="dbsync bench ") as home:
             for row in _run(name, Path(home), options):
                 rows.append(row)
                 if options.json:
                     print(json.dumps(row.document()), flush=True)
+        results += rows
+        if options.save:
+            save([measurement(name, rows, options.scale)], list(BENCHMARKS))
     if not options.json:
-        print(table_of(rows))
-    if options.save:
-        RESULTS.write_text(document_of(rows, options.scale))
+        print(table_of(results))
     return 0
 
 
@@ -75,7 +77,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(BENCHMARKS), metavar="NAME,…", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="one JSON object a row, as soon as it is measured")
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="sizes times F; 1 is what counts")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}, with the machine, and the picture")
+    parser.add_argument(
+        "--save", action="store_true", help="put them among the results, with day and machine, and draw"
+    )
     return parser.parse_args(arguments)
 
 

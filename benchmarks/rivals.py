@@ -5,6 +5,7 @@ with a word about it where they cannot be installed. Both run with their own par
 they would report to their makers is switched off, as it would wait for a network.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -28,13 +29,22 @@ class Rivals:
     venv: Path
 
     def sling(self, source: str, target: str, table: str, key: str, cursor: str | None) -> float:
-        """Copy a table of schema public, or with a cursor column what is new in it; return the seconds that took.
+        """Copy a table of schema public, or with a cursor column what is new in it, into one that has a primary key.
 
-        Sling is one native program, so that its start counts, which is some hundredths of a second.
+        Returns:
+            The seconds that took. Sling is one native program, so that its start counts, some hundredths of a second.
         """
-        how = ["--mode=full-refresh"]
+        options = json.dumps({"table_keys": {"primary": [key]}})
+        return self._sling(source, target, table, key, cursor, f"--tgt-options={options}")
+
+    def sling_keyless(self, source: str, target: str, table: str, key: str, cursor: str | None) -> float:
+        """Do the same as sling does unless it is told to make a key."""
+        return self._sling(source, target, table, key, cursor)
+
+    def _sling(self, source: str, target: str, table: str, key: str, cursor: str | None, *options: str) -> float:
+        how = ["--mode=full-refresh", *options]
         if cursor is not None:
-            how = ["--mode=incremental", f"--primary-key={key}", f"--update-key={cursor}"]
+            how = ["--mode=incremental", f"--primary-key={key}", f"--update-key={cursor}", *options]
         binary = next(self.venv.glob("lib/python3*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"))
         where = ["--src-conn=BENCH_SOURCE", f"--src-stream=public.{table}", "--tgt-conn=BENCH_TARGET"]
         with tempfile.TemporaryDirectory(prefix="dbsync bench ") as home:

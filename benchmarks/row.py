@@ -1,9 +1,9 @@
 """One line of the result: a measured value, the rival beside it, and the target it is held to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 First = TypeVar("First")
 Second = TypeVar("Second")
@@ -21,6 +21,15 @@ class Target:
         """Tell whether a row's numbers keep the bound."""
         number = value if self.of == "value" or ratio is None else ratio
         return number >= self.number if self.bound == ">=" else number <= self.number
+
+    def __str__(self) -> str:
+        return f"{self.of} {self.bound} {self.number:g}"
+
+    @classmethod
+    def of_text(cls, text: str) -> "Target":
+        """Read what `str` has returned."""
+        of, bound, number = text.split()
+        return cls(of, bound, float(number))  # pyright: ignore[reportArgumentType] -- written by `str`
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,7 @@ class Row:
         return None if self.target is None else self.target.is_met(self.value, self.ratio)
 
     def document(self) -> dict[str, object]:
-        """Return the row as JSON takes it."""
-        target = None if self.target is None else f"{self.target.of} {self.target.bound} {self.target.number:g}"
+        """Return the row as JSON takes it, and `Row.of` again."""
         return {
             "name": self.name,
             "value": self.value,
@@ -59,10 +67,16 @@ class Row:
             "rival": self.rival,
             "rival_value": self.rival_value,
             "ratio": self.ratio,
-            "target": target,
+            "target": None if self.target is None else str(self.target),
             "met": self.met,
             "contains": self.contains,
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Row":
+        """Read what `document` has returned."""
+        own = {name: value for name, value in document.items() if name not in ("met", "target")}
+        return cls(**own, target=None if document["target"] is None else Target.of_text(document["target"]))
 
 
 def in_turn(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.bench import Bench
 from benchmarks.picture import draw
 from benchmarks.probes import Lag
-from benchmarks.report import document_of, table_of
+from benchmarks.report import Measurement, document_of, measurement, save, table_of
 from benchmarks.row import Row, Target
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
@@ -19,8 +20,12 @@ from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 
 _ROWS = {
     "first_load_clickhouse": ["first_load_clickhouse", "memory_worker"],
-    "first_load_postgres": ["first_load_postgres_statement_per_row", "memory_external_worker"],
-    "incremental_postgres": ["incremental_postgres_statement_per_row"],
+    "first_load_postgres": [
+        "first_load_postgres_statement_per_row",
+        "first_load_postgres_bare",
+        "memory_external_worker",
+    ],
+    "incremental_postgres": ["incremental_postgres_statement_per_row", "incremental_postgres_bare"],
     "sequencer": ["sequencer"],
     "capture_overhead": [
         "capture_overhead_mix",
@@ -135,12 +140,28 @@ def test_table_shows_misses() -> None:
     assert "- `slow`: A row." in table
 
 
-def test_results_name_the_machine_but_not_where_it_is(tmp_path_factory: pytest.TempPathFactory) -> None:
-    text = document_of([_SLOW], scale=1)
+def test_results_name_the_machine_but_not_where_it_is() -> None:
+    text = document_of([measurement("idle", [_SLOW], scale=1)])
 
     assert "cores" in text
     assert "GB memory" in text
     assert "/" not in text.replace("rows/s", "")
+
+
+def test_results_measured_again_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
+    again = replace(_SLOW, value=0.5)
+    save(
+        [Measurement("verify", "Monday", "A", [_FAST]), Measurement("idle", "Monday", "A", [_SLOW])], ["idle"], tmp_path
+    )
+    save([Measurement("verify", "Monday", "A", [_FAST])], ["idle", "verify"], tmp_path)
+
+    save([Measurement("idle", "Tuesday", "B", [again])], ["idle", "verify"], tmp_path)
+
+    text = (tmp_path / "results.md").read_text()
+    assert text.index("`slow` | 0.5 s") < text.index("`fast` | 3,000 rows/s")
+    assert "2.5 s" not in text
+    assert "- B; Tuesday: `idle`." in text
+    assert "- A; Monday: `verify`." in text
 
 
 def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
