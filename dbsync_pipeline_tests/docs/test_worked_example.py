@@ -273,6 +273,25 @@ def test_dropping_the_schema_frees_the_application_of_every_trigger(shop):
     assert shop.db.execute("select count(*) from pg_trigger where tgname like '%dbsync%'").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("shop", ["text"], indirect=True)
+def test_another_key_is_filled_under_another_name_while_the_old_table_is_read(shop):
+    insert(shop)
+    shop.init()
+    shop.sync()
+    text = shop.files["invoices.yaml"].replace("mapping: invoices", "mapping: invoices_2")
+    (shop.directory / "invoices_2.yaml").write_text(text.replace("key: [number]", "key: [number, amount]"))
+    shop.pipeline = Pipeline(shop.pipeline.settings)
+    shop.init()
+    old = shop.view("number, amount")
+    assert len(old) == 2
+
+    assert drain(shop.pipeline, Selection()).rows == 2
+
+    assert shop.view("number, amount") == old
+    (found,) = verify(shop.pipeline, Choice(mappings=["invoices_2"]), patience_seconds=0)
+    assert (found.differing, found.waiting) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("file", "before", "after", "refused"),
     [
