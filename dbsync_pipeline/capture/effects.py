@@ -4,6 +4,7 @@ Each is one insert or update of a table of ours, so that capturing takes no lock
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -21,6 +22,8 @@ from dbsync_pipeline.mappings.relation import (
 from dbsync_pipeline.mappings.schema import SourceTable
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, TenancySpec
 
+_GONE = sql.SQL("undefined_column or datatype_mismatch")
+
 
 def changed(names: tuple[str, ...]) -> sql.Composed:
     """Compare stored images, as `=` of jsonb, numeric and citext takes different texts for equal."""
@@ -34,16 +37,46 @@ def if_changed(names: tuple[str, ...], *statements: sql.Composable) -> sql.Compo
     return sql.SQL("if {} then {} end if;").format(changed(names), joined(statements, " "))
 
 
-def compare(names: tuple[str, ...]) -> sql.Composed:
-    """Set `differs` to whether one of the columns has changed.
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one of some columns of an updated row has changed, as a variable of a trigger.
 
-    Where the application has renamed, dropped or retyped one, its writes go on, and each of them counts as a change
-    until the mapping fits again; those of the sequencer do not, or it would never come to an end.
+    Attributes:
+        doubt: what is said while the application has renamed, dropped or retyped one of them. Its writes go on.
     """
-    return sql.SQL(
-        "begin differs := {changed}; exception when undefined_column or datatype_mismatch then "
-        "differs := {foreign}; end;"
-    ).format(changed=changed(names), foreign=by_the_application())
+
+    name: str
+    columns: tuple[str, ...]
+    doubt: sql.Composable
+
+    @property
+    def variable(self) -> sql.Identifier:
+        """The variable."""
+        return sql.Identifier(self.name)
+
+
+def compare(verdicts: Sequence[Verdict]) -> sql.Composed:
+    """Come to all verdicts by one comparison where nothing has changed; they are NULL then.
+
+    An error is caught by a subtransaction, which every update pays for; so there is one for all of them, and one for
+    each when an error has come.
+    """
+    every = tuple(sorted(frozenset[str]().union(*(verdict.columns for verdict in verdicts))))
+    certain = (
+        sql.SQL("{} := {};").format(
+            verdict.variable, sql.SQL("true") if set(verdict.columns) == set(every) else changed(verdict.columns)
+        )
+        for verdict in verdicts
+    )
+    doubtful = (
+        sql.SQL("begin {name} := {changed}; exception when {gone} then {name} := {doubt}; end;").format(
+            name=verdict.variable, changed=changed(verdict.columns), gone=_GONE, doubt=verdict.doubt
+        )
+        for verdict in verdicts
+    )
+    return sql.SQL("begin if {changed} then {certain} end if; exception when {gone} then {doubtful} end;").format(
+        changed=changed(every), certain=joined(certain, " "), gone=_GONE, doubtful=joined(doubtful, " ")
+    )
 
 
 def by_the_application() -> sql.Composed:

@@ -7,7 +7,10 @@ change feeds. They take no lock on any other row, so that they can neither block
 * before insert and before update, per row: set the dirty flag, of an updated row when a column that a mapping reads
   changes its stored image, and keep everyone but the sequencer from writing the sync columns. The latter also touches
   what a changed row feeds, so that a change costs one call.
-* after update, per row, rarely fired: the row's key, tenancy or filter changed.
+* before update also entombs a row whose key or tenancy changed. Should the update not be made after all, the tombstone
+  is one of a row that lives, as if the row had been deleted and created again (I4).
+* after update, per row, rarely fired: does so where a trigger before the update could not see it, or every update would
+  pay for writing a key's JSON alike in every session. Elsewhere it refuses what could not be captured.
 * after insert, per statement, over the transition table; after delete, per row, since most deletions are those of a
   foreign key, which find few rows or none, where a statement's trigger runs all the same; before truncate, over the
   table itself.
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from dbsync_pipeline.capture.effects import (
+    Verdict,
     by_likeness,
     by_the_application,
     changed,
@@ -49,11 +53,11 @@ from dbsync_pipeline.mappings.relation import (
     table_name,
 )
 from dbsync_pipeline.mappings.schema import SourceTable
-from dbsync_pipeline.mappings.spec import SOURCE, Table
+from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, Table
 
 _NEW_ROWS = sql.Identifier("new_rows")
 _IDENTIFIER_BYTES = 63
-_BODY = "declare gone record; fresh record; differs boolean; begin {} end"
+_BODY = "declare gone record; fresh record; {}begin {} end"
 _OPTIONS = f"security definer set search_path = {TRIGGER_SEARCH_PATH}"
 # What a key's JSON looks like must not depend on the session that writes it. Each option costs two microseconds a call.
 _SESSION_OPTIONS = (
@@ -113,6 +117,7 @@ class _Generator:
         self.late_feeds = tuple(feed for feed in self.feeds if self._is_generated({*feed.match, *feed.constants}))
         self.early_feeds = tuple(feed for feed in self.feeds if feed not in self.late_feeds)
         self.is_tenancy_table = catalog.tenancy.table == self.table
+        self.early_leavers = self.mappings if self._leaves_early() else ()
 
     def triggers(self) -> tuple[Trigger, ...]:
         found = [self._fresh()] if self.mappings else []
@@ -136,27 +141,43 @@ class _Generator:
         return self._trigger("fresh", "before insert", "row", body, when=when, definer=False)
 
     def _mark(self) -> Trigger:
+        """Look at an updated row once, since most updates change nothing that anybody reads."""
+        verdicts: list[Verdict] = []
         statements: list[sql.Composable] = []
         if self.mappings:
-            read = self._stored(frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings)))
+            read = frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings))
+            verdicts.append(Verdict("seen", self._stored(read), sql.SQL("true")))
             # What triggers of the application change of a row that is being numbered goes out under that number.
             statements.append(
                 sql.SQL(
-                    "if {foreign} then {compare} "
-                    "if differs then new.{sequence} := old.{sequence}; new.{dirty} := true; "
-                    "elsif {rewritten} then new.{sequence} := old.{sequence}; "
+                    "if seen then "
+                    "if {foreign} then new.{sequence} := old.{sequence}; new.{dirty} := true; end if; "
+                    "elsif {rewritten} then "
+                    "if {foreign} then new.{sequence} := old.{sequence}; "
                     "new.{dirty} := old.{dirty} or coalesce(new.{dirty}, false); end if; end if;"
                 ).format(
                     foreign=by_the_application(),
-                    compare=compare(read),
                     rewritten=changed(self.own),
                     sequence=self.sequence,
                     dirty=self.dirty,
                 )
             )
-        statements += self._touch_changed(self.early_feeds)
-        body = sql.SQL("{} return new;").format(joined(statements, " "))
-        return self._trigger("mark", "before update", "row", body, definer=bool(self.early_feeds))
+        for number, mapping in enumerate(self.early_leavers, 1):
+            # In doubt, the trigger after the update looks.
+            left = Verdict(f"left_{number}", self._stored(_deciding(mapping)), sql.SQL("false"))
+            verdicts.append(left)
+            statements.append(sql.SQL("if {} then {} end if;").format(left.variable, entomb_left(mapping)))
+        fed = self._fed(self.early_feeds)
+        statements += self._touch_changed(self.early_feeds, fed)
+        definer = bool(self.early_feeds or self.early_leavers)
+        return self._trigger(
+            "mark",
+            "before update",
+            "row",
+            sql.SQL("{} {} return new;").format(compare([*verdicts, *fed]), joined(statements, " ")),
+            verdicts=[*verdicts, *fed],
+            definer=definer,
+        )
 
     def _after_insert(self) -> Trigger:
         statements: list[sql.Composable] = [touch_rows(self.source, self.feeds, _NEW_ROWS)] if self.feeds else []
@@ -177,22 +198,40 @@ class _Generator:
         )
 
     def _after_update(self) -> Trigger:
+        if self.early_leavers:
+            return self._guard()
         watched: set[str] = set()
         statements: list[sql.Composable] = []
         for mapping in self.mappings:
-            deciding = set(mapping.identity)
-            deciding |= expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset()
-            watched |= deciding
-            statements.append(if_changed(self._stored(deciding), entomb_left(mapping)))
-        for feed in self.late_feeds:
-            watched |= feed.watched
-        statements += self._touch_changed(self.late_feeds)
+            watched |= _deciding(mapping)
+            statements.append(if_changed(self._stored(_deciding(mapping)), entomb_left(mapping)))
+        fed = self._fed(self.late_feeds)
+        if fed:
+            watched = watched.union(*(feed.watched for feed in self.late_feeds))
+            statements += [compare(fed), *self._touch_changed(self.late_feeds, fed)]
         if self.is_tenancy_table:
             deciding = {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
             watched |= deciding
             statements.append(if_changed(self._stored(deciding), *self._tenancy_changed()))
         when = changed(self._stored(watched))
-        return self._trigger("update", "after update", "row", _block(statements), when=when)
+        return self._trigger("update", "after update", "row", _block(statements), when=when, verdicts=fed)
+
+    def _guard(self) -> Trigger:
+        """Refuse to have a key changed by another name than the trigger before the update has looked for it by.
+
+        It fires for what a statement names only, which costs the others nothing, and by its `when` clause keeps
+        Postgres from dropping or retyping the columns.
+        """
+        deciding = self._stored(frozenset[str]().union(*map(_deciding, self.early_leavers)))
+        return self._trigger(
+            "update",
+            "after update",
+            "row",
+            _block([sql.SQL("perform {};").format(changed(deciding))]),
+            of=deciding,
+            when=changed(deciding),
+            definer=False,
+        )
 
     def _after_delete(self) -> Trigger:
         statements: list[sql.Composable] = [entomb(mapping, sql.SQL("(select old.*)")) for mapping in self.mappings]
@@ -213,15 +252,22 @@ class _Generator:
             )
         return self._trigger("truncate", "before truncate", "statement", _block(statements))
 
-    def _touch_changed(self, feeds: Sequence[Feed]) -> list[sql.Composable]:
+    def _fed(self, feeds: Sequence[Feed]) -> list[Verdict]:
+        """Return whether an updated row has to touch what it feeds, for each of those that are alike."""
+        return [
+            Verdict(f"fed_{number}", self._stored(alike[0].watched), by_the_application())
+            for number, alike in enumerate(by_likeness(feeds), 1)
+        ]
+
+    def _touch_changed(self, feeds: Sequence[Feed], fed: Sequence[Verdict]) -> list[sql.Composable]:
         """Touch what an updated row feeds, and what it fed before."""
         return [
-            sql.SQL("{compare} if differs then {left} {new} end if;").format(
-                compare=compare(self._stored(alike[0].watched)),
+            sql.SQL("if {fed} then {left} {new} end if;").format(
+                fed=verdict.variable,
                 left=if_changed(self._stored({*alike[0].match, *alike[0].constants}), touch_row(alike, "old")),
                 new=touch_row(alike, "new"),
             )
-            for alike in by_likeness(feeds)
+            for alike, verdict in zip(by_likeness(feeds), fed, strict=True)
         ]
 
     def _tenancy_changed(self) -> list[sql.Composable]:
@@ -239,22 +285,30 @@ class _Generator:
             stored |= set(self.columns[name].generated_from) or {name}
         return tuple(sorted(stored))
 
-    def _is_generated(self, names: set[str]) -> bool:
+    def _is_generated(self, names: frozenset[str] | set[str]) -> bool:
         return any(self.columns[name].generated_from for name in names)
 
-    def _options(self) -> sql.SQL:
+    def _leaves_early(self) -> bool:
+        """Tell whether the trigger before an update can entomb a row at no more than the cost of a plain call."""
+        generated = any(self._is_generated(_deciding(mapping)) for mapping in self.mappings)
+        return self._looks_the_same() and not (generated or self.late_feeds or self.is_tenancy_table)
+
+    def _looks_the_same(self) -> bool:
+        """Tell whether what is written of a row is the same in every session."""
         written = {name for mapping in self.mappings for name in mapping.identity}
         compared = {name for feed in self.feeds for name in feed.constants}
         for feed in self.feeds:
             written |= set(feed.match)
         if self.is_tenancy_table:
             written |= {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
-        plain = (
+        return (
             all(_LOOKS_THE_SAME.fullmatch(self.columns[name].type) for name in written)
             and not any(self.columns[name].type.endswith("with time zone") for name in compared)
             and not any(mapping.filter for mapping in self.mappings)
         )
-        return sql.SQL(_OPTIONS if plain else f"{_OPTIONS} {_SESSION_OPTIONS}")
+
+    def _options(self) -> sql.SQL:
+        return sql.SQL(_OPTIONS if self._looks_the_same() else f"{_OPTIONS} {_SESSION_OPTIONS}")
 
     def _trigger(
         self,
@@ -263,25 +317,29 @@ class _Generator:
         level: str,
         body: sql.Composable,
         *,
+        of: Sequence[str] = (),
         when: sql.Composable | None = None,
+        verdicts: Sequence[Verdict] = (),
         tables: sql.Composable | None = None,
         definer: bool = True,
     ) -> Trigger:
         name = f"{LATE_TRIGGERS}{event}" if timing.startswith("before") else f"dbsync_{event}"
         function_name = ours(_object_name(self.table, event))
+        declared = joined((sql.SQL("{} boolean; ").format(verdict.variable) for verdict in verdicts), "")
         function = sql.SQL(
             "create or replace function {name}() returns trigger language plpgsql {options} as {body}"
         ).format(
             name=function_name,
             options=self._options() if definer else sql.SQL(""),
-            body=sql.Literal(sql.SQL(_BODY).format(body).as_string(None)),
+            body=sql.Literal(sql.SQL(_BODY).format(declared, body).as_string(None)),
         )
         trigger = sql.SQL(
-            "create or replace trigger {name} {timing} on {table} {tables} for each {level} {when} "
+            "create or replace trigger {name} {timing}{of} on {table} {tables} for each {level} {when} "
             "execute function {function}()"
         ).format(
             name=sql.Identifier(name),
             timing=sql.SQL(timing),  # pyright: ignore[reportArgumentType] -- one of five texts above
+            of=sql.SQL(" of {}").format(joined(map(sql.Identifier, of))) if of else sql.SQL(""),
             table=table_name(self.table),
             tables=tables or sql.SQL(""),
             level=sql.SQL(level),  # pyright: ignore[reportArgumentType] -- row or statement
@@ -302,6 +360,12 @@ def _object_name(table: Table, event: str) -> str:
     if len(name.encode()) <= _IDENTIFIER_BYTES:
         return name
     return f"{event}_{hashlib.sha256(str(table).encode()).hexdigest()[:16]}_{shortened(table.name, 30)}"
+
+
+def _deciding(mapping: SyncMapping) -> frozenset[str]:
+    """Return the columns by which a row is one of a mapping's, and which."""
+    filtering = expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset[str]()
+    return filtering | set(mapping.identity)
 
 
 def _block(statements: Sequence[sql.Composable]) -> sql.Composed:

@@ -136,6 +136,47 @@ def test_rows_move_to_another_tenancy(pipeline: Harness) -> None:
     assert pipeline.view("refresh_tokens", tenancy) == []
 
 
+def test_a_trigger_of_the_application_changes_the_key(pipeline: Harness) -> None:
+    """I3: the statement names no column of the key, so that nothing but the row tells."""
+    tenancy = pipeline.app.tenancy()
+    user, team = pipeline.app.user(tenancy), pipeline.app.team(tenancy)
+    pipeline.app.member(tenancy, team, user)
+    pipeline.app.team_permission(tenancy, team, user, "old")
+    pipeline.drain()
+    pipeline.admin.execute(
+        """
+        create function rename() returns trigger language plpgsql as
+        $$ begin new."permissionId" := 'new'; return new; end $$;
+        create trigger rename before update on "TeamMemberDirectPermission" for each row execute function rename();
+        """
+    )
+    pipeline.app.run('update "TeamMemberDirectPermission" set "updatedAt" = now()')
+    pipeline.assert_synced()
+    assert [row["permission_id"] for row in pipeline.view("team_permissions")] == ["new"]
+
+
+def test_a_key_stays_since_the_update_is_called_off(pipeline: Harness) -> None:
+    """I4: its tombstone is written when the update is still to be made; the row that lives is sent again."""
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy)
+    pipeline.app.project_permission(tenancy, user, "p")
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    pipeline.admin.execute(
+        """
+        create function refuse() returns trigger language plpgsql as $$ begin return null; end $$;
+        create trigger zz_refuse before update on "ProjectUserDirectPermission"
+            for each row execute function refuse();
+        """
+    )
+    pipeline.app.run('update "ProjectUserDirectPermission" set "permissionId" = \'q\'')
+    pipeline.admin.execute('drop trigger zz_refuse on "ProjectUserDirectPermission"')
+    assert pipeline.value("select count(*) from dbsync.tombstone where sequence_id is null") == 1
+    pipeline.assert_synced()
+    external.assert_equal()
+    assert [row["permission_id"] for row in pipeline.view("project_permissions")] == ["p"]
+
+
 def test_an_invitation_follows_its_team(pipeline: Harness) -> None:
     """S17, D20: whose an invitation is, and whether it is there at all, hangs on the team alone."""
     tenancy = pipeline.app.tenancy()

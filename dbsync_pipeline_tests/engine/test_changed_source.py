@@ -124,6 +124,20 @@ def test_a_key_that_is_renamed_stops_deletions(pipeline: Harness) -> None:
     pipeline.assert_synced()
 
 
+def test_a_key_that_is_renamed_is_not_changed(pipeline: Harness) -> None:
+    """I3: by its new name nothing is known of it; an update that leaves it as it is goes on."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.project_permission(tenancy, pipeline.app.user(tenancy), "p")
+    pipeline.drain()
+    table = '"ProjectUserDirectPermission"'
+    pipeline.admin.execute(f'alter table {table} rename "permissionId" to "name"')
+    with pytest.raises(psycopg.errors.UndefinedColumn, match="permissionId"):
+        pipeline.app.run(f"update {table} set \"name\" = 'q'")
+    assert pipeline.app.run(f'update {table} set "name" = "name", "createdAt" = now()') == 1
+    pipeline.admin.execute(f'alter table {table} rename "name" to "permissionId"')
+    pipeline.assert_synced()
+
+
 @pytest.mark.parametrize("column", ["projectUserId", "isPrimary"])
 def test_a_column_that_a_join_matches_by_is_renamed(pipeline: Harness, column: str) -> None:
     """What a row feeds cannot be told without it; so nothing is written, and nothing is missed."""

@@ -1,6 +1,5 @@
 create or replace function "dbsync"."fresh_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -14,20 +13,37 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ContactCh
 create or replace function "dbsync"."mark_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+"seen" boolean;
+"left_1" boolean;
+"fed_1" boolean;
+begin begin if (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record) then "seen" := true;
+"left_1" := (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
+"fed_1" := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
+end if;
+exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
+exception when undefined_column or datatype_mismatch then "seen" := true;
 end;
-if differs then new."sequenceId" := old."sequenceId";
+begin "left_1" := (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "left_1" := false;
+end;
+begin "fed_1" := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
+exception when undefined_column or datatype_mismatch then "fed_1" := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+end;
+end;
+if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
+end if;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
 end if;
 end if;
-begin differs := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
-end;
-if differs then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
+  from (select old.*) as source
+  where true and not exists (select
+  from (select new.*) as source
+  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id" and "source"."projectUserId" = "old"."projectUserId");
+end if;
+if "fed_1" then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 end if;
 if "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
@@ -43,7 +59,6 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ContactCha
 create or replace function "dbsync"."insert_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE''
@@ -58,27 +73,19 @@ create or replace trigger "dbsync_insert" after insert on "public"."ContactChann
   for each statement 
   execute function "dbsync"."insert_ContactChannel"();
 
-create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
-  from (select old.*) as source
-  where true and not exists (select
-  from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id" and "source"."projectUserId" = "old"."projectUserId");
-end if;
+begin perform (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
 return null;
 end';
 
-create or replace trigger "dbsync_update" after update on "public"."ContactChannel" 
+create or replace trigger "dbsync_update" after update of "id", "projectUserId", "tenancyId" on "public"."ContactChannel" 
   for each row when ((row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record))
   execute function "dbsync"."update_ContactChannel"();
 
 create or replace function "dbsync"."delete_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
   where true;
@@ -94,7 +101,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."ContactChann
 create or replace function "dbsync"."truncate_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")

@@ -1,6 +1,5 @@
 create or replace function "dbsync"."fresh_ProjectUserOAuthAccount"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -13,13 +12,17 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."ProjectUs
 
 create or replace function "dbsync"."mark_ProjectUserOAuthAccount"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+"seen" boolean;
+begin begin if (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record) then "seen" := true;
+end if;
+exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "seen" := true;
 end;
-if differs then new."sequenceId" := old."sequenceId";
+end;
+if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
+end if;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
 end if;
 end if;
@@ -33,7 +36,6 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ProjectUse
 create or replace function "dbsync"."update_ProjectUserOAuthAccount"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
-differs boolean;
 begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''connected_accounts'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
   from (select old.*) as source
   where (source."projectUserId" is not null) and not exists (select
@@ -50,7 +52,6 @@ create or replace trigger "dbsync_update" after update on "public"."ProjectUserO
 create or replace function "dbsync"."delete_ProjectUserOAuthAccount"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''connected_accounts'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
   from (select old.*) as source
   where (source."projectUserId" is not null);
@@ -64,7 +65,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."ProjectUserO
 create or replace function "dbsync"."truncate_ProjectUserOAuthAccount"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''connected_accounts'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")

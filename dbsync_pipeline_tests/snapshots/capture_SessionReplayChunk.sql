@@ -1,11 +1,14 @@
 create or replace function "dbsync"."mark_SessionReplayChunk"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
-begin begin differs := (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+"fed_1" boolean;
+begin begin if (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record) then "fed_1" := true;
+end if;
+exception when undefined_column or datatype_mismatch then begin "fed_1" := (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "fed_1" := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
 end;
-if differs then if (row("old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."sessionReplayId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
+end;
+if "fed_1" then if (row("old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."sessionReplayId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 end if;
 insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''sessionReplayId'', "new"."sessionReplayId"));
 end if;
@@ -19,7 +22,6 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."SessionRep
 create or replace function "dbsync"."insert_SessionReplayChunk"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."touch" (dependant_id, match) select distinct ''session_replays.chunks'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''sessionReplayId'', "source"."sessionReplayId")
   from "new_rows" as source
   where true;
@@ -34,7 +36,6 @@ create or replace trigger "dbsync_insert" after insert on "public"."SessionRepla
 create or replace function "dbsync"."delete_SessionReplayChunk"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 return null;
 end';
@@ -46,7 +47,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."SessionRepla
 create or replace function "dbsync"."truncate_SessionReplayChunk"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."touch" (dependant_id, match) select distinct ''session_replays.chunks'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''sessionReplayId'', "source"."sessionReplayId")

@@ -1,6 +1,5 @@
 create or replace function "dbsync"."fresh_Team"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -14,20 +13,37 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."Team"
 create or replace function "dbsync"."mark_Team"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+"seen" boolean;
+"left_1" boolean;
+"fed_1" boolean;
+begin begin if (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record) then "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record);
+"left_1" := (row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record);
+"fed_1" := (row("old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId", "new"."tenancyId")::record);
+end if;
+exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "seen" := true;
 end;
-if differs then new."sequenceId" := old."sequenceId";
+begin "left_1" := (row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "left_1" := false;
+end;
+begin "fed_1" := (row("old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "fed_1" := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+end;
+end;
+if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
+end if;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
 end if;
 end if;
-begin differs := (row("old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
-end;
-if differs then if (row("old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId")::record operator(pg_catalog.*<>) row("new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
+if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")
+  from (select old.*) as source
+  where true and not exists (select
+  from (select new.*) as source
+  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."teamId" = "old"."teamId");
+end if;
+if "fed_1" then if (row("old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId")::record operator(pg_catalog.*<>) row("new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
 end if;
 insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "new"."mirroredProjectId", ''mirroredBranchId'', "new"."mirroredBranchId", ''teamId'', "new"."teamId"));
 end if;
@@ -41,7 +57,6 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."Team"
 create or replace function "dbsync"."insert_Team"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "source"."mirroredProjectId", ''mirroredBranchId'', "source"."mirroredBranchId", ''teamId'', "source"."teamId")
   from "new_rows" as source
   where true;
@@ -53,27 +68,19 @@ create or replace trigger "dbsync_insert" after insert on "public"."Team"
   for each statement 
   execute function "dbsync"."insert_Team"();
 
-create or replace function "dbsync"."update_Team"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+create or replace function "dbsync"."update_Team"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")
-  from (select old.*) as source
-  where true and not exists (select
-  from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."teamId" = "old"."teamId");
-end if;
+begin perform (row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record);
 return null;
 end';
 
-create or replace trigger "dbsync_update" after update on "public"."Team" 
+create or replace trigger "dbsync_update" after update of "teamId", "tenancyId" on "public"."Team" 
   for each row when ((row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record))
   execute function "dbsync"."update_Team"();
 
 create or replace function "dbsync"."delete_Team"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")
   from (select old.*) as source
   where true;
@@ -88,7 +95,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."Team"
 create or replace function "dbsync"."truncate_Team"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")

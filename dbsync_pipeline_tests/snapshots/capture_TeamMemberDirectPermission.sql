@@ -1,6 +1,5 @@
 create or replace function "dbsync"."fresh_TeamMemberDirectPermission"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -11,17 +10,33 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."TeamMembe
   when (new."sequenceId" is not null or new."shouldUpdateSequenceId" is not true)
   execute function "dbsync"."fresh_TeamMemberDirectPermission"();
 
-create or replace function "dbsync"."mark_TeamMemberDirectPermission"() returns trigger language plpgsql  as 'declare gone record;
+create or replace function "dbsync"."mark_TeamMemberDirectPermission"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+"seen" boolean;
+"left_1" boolean;
+begin begin if (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record) then "seen" := true;
+"left_1" := (row("old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
+end if;
+exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "seen" := true;
 end;
-if differs then new."sequenceId" := old."sequenceId";
+begin "left_1" := (row("old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
+exception when undefined_column or datatype_mismatch then "left_1" := false;
+end;
+end;
+if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
+end if;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
 end if;
+end if;
+if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
+  from (select old.*) as source
+  where true and not exists (select
+  from (select new.*) as source
+  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."teamId" = "old"."teamId" and "source"."projectUserId" = "old"."projectUserId" and "source"."permissionId" = "old"."permissionId");
 end if;
 return new;
 end';
@@ -30,27 +45,19 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."TeamMember
   for each row 
   execute function "dbsync"."mark_TeamMemberDirectPermission"();
 
-create or replace function "dbsync"."update_TeamMemberDirectPermission"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+create or replace function "dbsync"."update_TeamMemberDirectPermission"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (row("old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
-  from (select old.*) as source
-  where true and not exists (select
-  from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."teamId" = "old"."teamId" and "source"."projectUserId" = "old"."projectUserId" and "source"."permissionId" = "old"."permissionId");
-end if;
+begin perform (row("old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
 return null;
 end';
 
-create or replace trigger "dbsync_update" after update on "public"."TeamMemberDirectPermission" 
+create or replace trigger "dbsync_update" after update of "permissionId", "projectUserId", "teamId", "tenancyId" on "public"."TeamMemberDirectPermission" 
   for each row when ((row("old"."permissionId", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record))
   execute function "dbsync"."update_TeamMemberDirectPermission"();
 
 create or replace function "dbsync"."delete_TeamMemberDirectPermission"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
   from (select old.*) as source
   where true;
@@ -64,7 +71,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."TeamMemberDi
 create or replace function "dbsync"."truncate_TeamMemberDirectPermission"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")

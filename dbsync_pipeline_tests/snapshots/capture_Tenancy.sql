@@ -1,7 +1,6 @@
 create or replace function "dbsync"."insert_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."tenancy" as known (tenancy_id, columns) select "source"."id", jsonb_build_object(''project_id'', "source"."projectId", ''branch_id'', "source"."branchId")
   from "new_rows" as source
   on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, former = known.former || case when known.columns <> excluded.columns and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else ''[]'' end;
@@ -30,7 +29,6 @@ create or replace trigger "dbsync_insert" after insert on "public"."Tenancy"
 create or replace function "dbsync"."update_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin if (row("old"."branchId", "old"."id", "old"."projectId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId")::record) then if (row("old"."id")::record operator(pg_catalog.*<>) row("new"."id")::record) then update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
 insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
@@ -72,7 +70,6 @@ create or replace trigger "dbsync_update" after update on "public"."Tenancy"
 create or replace function "dbsync"."delete_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
 insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
@@ -97,7 +94,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."Tenancy"
 create or replace function "dbsync"."truncate_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 for gone in select *

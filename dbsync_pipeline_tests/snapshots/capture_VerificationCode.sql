@@ -1,6 +1,5 @@
 create or replace function "dbsync"."fresh_VerificationCode"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
 begin new."sequenceId" := null;
 new."shouldUpdateSequenceId" := true;
 return new;
@@ -13,13 +12,17 @@ create or replace trigger "zz_dbsync_fresh" before insert on "public"."Verificat
 
 create or replace function "dbsync"."mark_VerificationCode"() returns trigger language plpgsql  as 'declare gone record;
 fresh record;
-differs boolean;
-begin if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin differs := (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record);
-exception when undefined_column or datatype_mismatch then differs := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+"seen" boolean;
+begin begin if (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record) then "seen" := true;
+end if;
+exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."branchId", "old"."createdAt", "old"."data", "old"."expiresAt", "old"."id", "old"."method", "old"."projectId", "old"."type", "old"."usedAt")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."createdAt", "new"."data", "new"."expiresAt", "new"."id", "new"."method", "new"."projectId", "new"."type", "new"."usedAt")::record);
+exception when undefined_column or datatype_mismatch then "seen" := true;
 end;
-if differs then new."sequenceId" := old."sequenceId";
+end;
+if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := true;
-elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then new."sequenceId" := old."sequenceId";
+end if;
+elsif (row("old"."sequenceId", "old"."shouldUpdateSequenceId")::record operator(pg_catalog.*<>) row("new"."sequenceId", "new"."shouldUpdateSequenceId")::record) then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
 new."shouldUpdateSequenceId" := old."shouldUpdateSequenceId" or coalesce(new."shouldUpdateSequenceId", false);
 end if;
 end if;
@@ -33,7 +36,6 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."Verificati
 create or replace function "dbsync"."update_VerificationCode"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
-differs boolean;
 begin if (row("old"."branchId", "old"."id", "old"."projectId", "old"."type")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId", "new"."type")::record) then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
   from (select old.*) as source
   where (source."type" = ''TEAM_INVITATION'') and not exists (select
@@ -50,7 +52,6 @@ create or replace trigger "dbsync_update" after update on "public"."Verification
 create or replace function "dbsync"."delete_VerificationCode"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
-differs boolean;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
   from (select old.*) as source
   where (source."type" = ''TEAM_INVITATION'');
@@ -64,7 +65,6 @@ create or replace trigger "dbsync_delete" after delete on "public"."Verification
 create or replace function "dbsync"."truncate_VerificationCode"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set bytea_output = 'hex' set extra_float_digits = 1 set intervalstyle = 'iso_8601' as 'declare gone record;
 fresh record;
-differs boolean;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
 insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_invitations'', null, jsonb_build_object(''projectId'', "source"."projectId", ''branchId'', "source"."branchId", ''id'', "source"."id")
