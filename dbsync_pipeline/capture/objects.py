@@ -99,6 +99,19 @@ create table if not exists dbsync.pending (
     primary key (destination_id, tenancy_id, mapping_id)
 ) with (fillfactor = 70);
 
+-- How much has been delivered, and how often that failed, since ever. Each worker adds to one of a few places, so that
+-- they do not wait for each other.
+create table if not exists dbsync.delivered (
+    kind text not null,
+    mapping_id text not null,
+    place integer not null,
+    upserted bigint not null,
+    deleted bigint not null,
+    failed bigint not null,
+    last_at timestamptz,
+    primary key (kind, mapping_id, place)
+) with (fillfactor = 50);
+
 -- What is not to be delivered while its row is here: NULL means any. It holds for pairs that become pending later, too.
 create table if not exists dbsync.pause (
     destination_id text collate "C" references dbsync.destination on delete cascade,

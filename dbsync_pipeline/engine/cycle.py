@@ -15,6 +15,7 @@ from dbsync_pipeline.engine.engine import Delivery, Engine
 from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.errors import DbsyncError, NotInstalledError, RefusedForNowError, UnreachableError
 from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
+from dbsync_pipeline.pending.tally import Outcome
 
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
@@ -114,6 +115,7 @@ class SyncCycle:
         self._queue.complete(
             {(entry.pair.tenancy_id, entry.pair.mapping_id): entry.reached for entry in done},
             complete_up_to=complete_up_to,
+            outcomes=(Outcome(entry.pair.mapping_id, entry.upserted, entry.deleted) for entry in done),
         )
         for passes, longest in ((False, None), (True, _LONGEST_OUTAGE_PAUSE_SECONDS)):
             failed = [entry for entry in deliveries if entry.error is not None and entry.passes == passes]

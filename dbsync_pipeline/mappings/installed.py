@@ -14,8 +14,9 @@ from dbsync_pipeline.errors import NotInstalledError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SyncMapping
 
-SCHEMA_VERSION = 1
-"""Of schema dbsync in the source. Raised with a change of it that earlier programs would work wrongly on."""
+SCHEMA_VERSION = 2
+"""Of schema dbsync in the source. Raised with a change of it that earlier programs would work wrongly on, or later ones
+could not do without."""
 
 SCHEMA_ID = "schema"
 """The object that stands for the schema; its fingerprint is its version."""

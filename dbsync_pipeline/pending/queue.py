@@ -8,7 +8,7 @@ waste work. What the copies do depend on is `claims`: a load that was claimed on
 """
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import LiteralString, Self
@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from dbsync_pipeline.errors import redact
 from dbsync_pipeline.mappings.relation import PENDING_CHANNEL
 from dbsync_pipeline.mappings.spec import TenancyId
+from dbsync_pipeline.pending.tally import COUNTED, Outcome, counted
 
 _WORKER_LOCK_CLASS = 0x6462_7379  # "dbsy": workers are told apart by the second half of the advisory lock's key.
 _LONGEST_ERROR_CHARACTERS = 2_000
@@ -123,6 +124,8 @@ with mine as materialized (
     order by p.tenancy_id, p.mapping_id
     for update of p
 )
+"""
+_SET = """
 update dbsync.pending p set
 """
 _MINE = """
@@ -132,8 +135,18 @@ where p.destination_id = %(destination)s and p.tenancy_id = mine.tenancy_id and 
     and p.lease_worker = %(worker)s
 """
 
+_ENDED = (
+    """
+    returning p.mapping_id
+)
+"""
+    + COUNTED
+)
+
 _COMPLETE = (
     _ORDERED
+    + ", ended as ("
+    + _SET
     + """
     reached = greatest(p.reached, mine.reached),
     -- What arrived meanwhile has waited since about now; what is left of a larger load, since before.
@@ -142,10 +155,13 @@ _COMPLETE = (
     lease_worker = null, lease_until = null, attempts = 0, last_error = null, next_attempt_at = '-infinity'
 """
     + _MINE
+    + _ENDED
 )
 
 _BACK_OFF = (
     _ORDERED  # noqa: S608 -- made of constants
+    + ", ended as ("
+    + _SET
     + """
     lease_worker = null, lease_until = null, last_error = mine.last_error,
     -- Exponential, capped, and spread over half its length, so that a thousand rows do not come back as one; after an
@@ -158,6 +174,7 @@ _BACK_OFF = (
             and q.next_attempt_at > clock_timestamp()))
 """
     + _MINE
+    + _ENDED
 )
 
 _RETRY_NOW = """
@@ -192,6 +209,7 @@ select exists (select from dbsync.destination d join dbsync.pending p using (des
 
 _GIVE_BACK = (
     _ORDERED
+    + _SET
     + """
     lease_worker = null, lease_until = null, attempts = greatest(p.attempts - 1, 0),
     -- A first load is told by this: nobody has sent anything of it yet.
@@ -356,15 +374,19 @@ class PendingQueue:
         """Wait until something may have become pending since the last claim, at most so long; return whether it has."""
         return bool(list(self._connection.notifies(timeout=seconds, stop_after=1)))
 
-    def complete(self, reached: dict[tuple[TenancyId, str], int], *, complete_up_to: int) -> None:
-        """Record how far rows are durable in the destination and give them back.
+    def complete(
+        self, reached: dict[tuple[TenancyId, str], int], *, complete_up_to: int, outcomes: Iterable[Outcome] = ()
+    ) -> None:
+        """Record how far rows are durable in the destination and give them back; count what was delivered.
 
         Args:
             reached: (tenancy, mapping) -> sequence id.
             complete_up_to: how far the source's order was complete when it was read; less than that was reached only
                 where a load was cut into chunks.
+            outcomes: what was delivered of them, counted whether or not the lease was lost meanwhile.
         """
-        self._update(_COMPLETE, "reached", reached, complete_up_to=complete_up_to)
+        added = counted(self._destination_id, self._worker, outcomes)
+        self._update(_COMPLETE, "reached", reached, complete_up_to=complete_up_to, **added)
 
     def back_off(self, errors: dict[tuple[TenancyId, str], str], *, outage_seconds: float | None = None) -> None:
         """Give rows back that failed; each rests for longer than the last time, up to the policy's maximum.
@@ -377,8 +399,15 @@ class PendingQueue:
         messages = {key: _storable(redact(message))[:_LONGEST_ERROR_CHARACTERS] for key, message in errors.items()}
         longest = self._retry.max_seconds if outage_seconds is None else min(outage_seconds, self._retry.max_seconds)
         spread = None if outage_seconds is None else random.random()  # noqa: S311 -- not a secret
+        failures = (Outcome(mapping_id, failed=1) for _, mapping_id in errors)
         self._update(
-            _BACK_OFF, "last_error", messages, retry_base=self._retry.base_seconds, retry_max=longest, spread=spread
+            _BACK_OFF,
+            "last_error",
+            messages,
+            retry_base=self._retry.base_seconds,
+            retry_max=longest,
+            spread=spread,
+            **counted(self._destination_id, self._worker, failures),
         )
 
     def give_back(self, keys: Collection[tuple[TenancyId, str]]) -> None:

@@ -12,6 +12,8 @@ import yaml
 from dbsync_pipeline.capture import install
 from dbsync_pipeline.errors import NotInstalledError
 from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
+from dbsync_pipeline.mappings.installed import SCHEMA_VERSION
+from dbsync_pipeline.pending.tally import read_delivered
 from dbsync_pipeline.verify.differences import Kind
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.harness import External, Harness, init_clickhouse, init_source
@@ -190,5 +192,21 @@ def test_a_newer_program_asks_for_init_first(pipeline: Harness) -> None:
     pipeline.admin.execute("update dbsync.installed set fingerprint = '0' where object_id = 'schema'")
     with pytest.raises(NotInstalledError, match="older than this program"), pipeline.sequencer():
         pass
-    assert "version 1 of the schema" in init_source(pipeline.pipeline, pipeline.admin)
+    assert f"version {SCHEMA_VERSION} of the schema" in init_source(pipeline.pipeline, pipeline.admin)
     pipeline.assert_synced()
+
+
+def test_an_installation_without_counters_gets_them(pipeline: Harness) -> None:
+    """That of version 1: workers of now refuse it, and after `dbsync init` go on where those of before have stopped."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.drain()
+    pipeline.admin.execute(
+        "drop table dbsync.delivered; update dbsync.installed set fingerprint = '1' where object_id = 'schema'"
+    )
+    pipeline.app.user(tenancy)
+    with pytest.raises(NotInstalledError, match="older than this program"), pipeline.worker():
+        pass
+    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.assert_synced()
+    assert read_delivered(pipeline.admin)["users", "clickhouse"].rows == 1
