@@ -1,9 +1,8 @@
 """How far behind each copy is, from cheap queries on the source.
 
-Waiting for the sequencer and waiting for delivery are told apart, because their causes are. Counts are of rows, by the
-mapping's own filter, not of distances between sequence ids, and stop at a bound: during a first load they would be most
-of what the source does. External databases are summed up by mapping, since there
-may be ten thousand of them; those that fail are listed by themselves, up to a bound.
+Waiting for the sequencer and waiting for delivery are told apart, because their causes are. Counts are of rows, not of
+distances between sequence ids. External databases are summed up by mapping, since there may be ten thousand of them;
+those that fail are listed by themselves, up to a bound.
 """
 
 from collections import Counter
@@ -16,12 +15,20 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from dbsync_pipeline.controls import Part, read_pauses
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.counting import (
+    KINDS,
+    PLACES,
+    WAITS,
+    count_undelivered,
+    count_undelivered_of_pair,
+    count_unnumbered,
+    countable_part,
+    of_tenancy,
+)
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import feeds_of
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import SyncColumns, column, joined, row_filter, table_name
-from dbsync_pipeline.mappings.spec import DestinationKind, SyncMapping
+from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.spec import DestinationKind
 from dbsync_pipeline.retention import TableSize, read_sizes
 
 MOST_FAILING_LISTED = 20
@@ -32,7 +39,6 @@ _MAPPINGS_OF_A_DATABASE = 10
 
 
 _LONGEST_STATEMENT_SECONDS = 5.0
-_KINDS: tuple[DestinationKind, ...] = ("clickhouse", "postgres")
 
 
 @dataclass(frozen=True)
@@ -162,15 +168,16 @@ def read_status(
         NotInstalledError: the source lacks the sync objects.
     """
     require_installed(connection, catalog)
-    countable, broken = _countable(connection, catalog, columns)
+    countable, broken = countable_part(connection, catalog, columns)
     most = MOST_COUNTED if most_counted is None else most_counted
     delivery = {tuple(row[:2]): row[2:] for row in connection.execute(_delivery(tenancy))}
     undelivered = {
         (mapping_id, kind): count
-        for mapping_id, kind, count in connection.execute(_undelivered_rows(countable, columns, tenancy, most))
+        for mapping_id, kind, count in connection.execute(count_undelivered(countable, columns, tenancy, most))
     }
     unnumbered = {
-        mapping_id: counts for mapping_id, *counts in connection.execute(_unnumbered(countable, columns, tenancy, most))
+        mapping_id: counts
+        for mapping_id, *counts in connection.execute(count_unnumbered(countable, columns, tenancy, most))
     }
     destinations = _destinations(connection, catalog, tenancy)
     sequence_id, paused = _sequencer(connection)
@@ -186,7 +193,7 @@ def read_status(
             more_to_deliver=undelivered.get((mapping.mapping_id, kind)) == most,
         )
         for mapping in catalog.mappings
-        for kind in _KINDS
+        for kind in KINDS
         if destinations[mapping.mapping_id, kind]
     )
     return Status(
@@ -208,33 +215,9 @@ def read_destinations(
         NotInstalledError: the source lacks the sync objects.
     """
     require_installed(connection, catalog)
-    countable, _ = _countable(connection, catalog, columns)
+    countable, _ = countable_part(connection, catalog, columns)
     found = _destination_status(connection, countable, columns, tenancy, MOST_COUNTED, failing_only=False)
     return {entry.destination_id: entry for entry in found}
-
-
-def _countable(
-    connection: psycopg.Connection, catalog: Catalog, columns: SyncColumns
-) -> tuple[Catalog, dict[str, str]]:
-    """Leave out mappings whose tables are gone, or not what they were, and say of each what is wrong."""
-
-    def complaint(part: Catalog) -> str | None:
-        try:
-            connection.execute(sql.SQL("explain {}").format(_unnumbered(part, columns, None, 1)))
-        except psycopg.ProgrammingError as error:
-            return error.diag.message_primary
-        return None
-
-    if (whole := complaint(catalog)) is None:
-        return catalog, {}
-    broken: dict[str, str] = {}
-    for mapping in catalog.mappings:
-        if (wrong := complaint(catalog.select([mapping.mapping_id]))) is not None:
-            broken[mapping.mapping_id] = f"mapping {mapping.mapping_id}: what waits cannot be counted: {wrong}"
-    fitting = [mapping.mapping_id for mapping in catalog.mappings if mapping.mapping_id not in broken]
-    if not fitting:
-        raise DbsyncError(whole, "Put the tables right, or adapt the mappings and run `dbsync init`.")
-    return catalog.select(fitting), broken
 
 
 def waiting_for_sequencer(status: Status) -> int:
@@ -252,12 +235,6 @@ def _sequencer(connection: psycopg.Connection) -> tuple[int, bool]:
     return (0, False) if row is None else (row[0], row[1])
 
 
-def _of_tenancy(owner: sql.Composable, tenancy: str | None) -> sql.Composable:
-    if tenancy is None:
-        return sql.SQL("true")
-    return sql.SQL("{}::text = {}").format(owner, sql.Literal(tenancy))
-
-
 def _destinations(
     connection: psycopg.Connection, catalog: Catalog, tenancy: str | None
 ) -> Counter[tuple[str, DestinationKind]]:
@@ -266,7 +243,7 @@ def _destinations(
         sql.SQL(
             "select kind, mappings, count(*) from dbsync.destination "
             "where enabled and (tenancy_id is null or {}) group by kind, mappings"
-        ).format(_of_tenancy(sql.SQL("tenancy_id"), tenancy))
+        ).format(of_tenancy(sql.SQL("tenancy_id"), tenancy))
     )
     counts: Counter[tuple[str, DestinationKind]] = Counter()
     for kind, mappings, count in rows:
@@ -274,30 +251,6 @@ def _destinations(
             if mappings is None or mapping.mapping_id in mappings:
                 counts[mapping.mapping_id, kind] += count
     return counts
-
-
-def _counted(rows: sql.Composable, most: int) -> sql.Composed:
-    return sql.SQL("(select count(*) from (({}) limit {}) as counted)").format(rows, sql.Literal(most))
-
-
-def _unnumbered(catalog: Catalog, columns: SyncColumns, tenancy: str | None, most: int) -> sql.Composed:
-    """Touches and rows placed by another table name no tenancy yet; they count for all tenancies together only."""
-
-    def count(mapping: SyncMapping) -> sql.Composed:
-        owner = sql.SQL("null") if mapping.tenancy.column is None else column(mapping.tenancy.column)
-        dirty = sql.SQL("select from {} as source where {} and {} and {}").format(
-            table_name(mapping.source), column(columns.dirty), row_filter(mapping), _of_tenancy(owner, tenancy)
-        )
-        tombstones = sql.SQL(
-            "select from dbsync.tombstone where mapping_id = {} and sequence_id is null and {}"
-        ).format(sql.Literal(mapping.mapping_id), _of_tenancy(sql.SQL("tenancy_id"), tenancy))
-        touches = sql.SQL("select from dbsync.touch where dependant_id = any({}) and {}").format(
-            sql.Literal([feed.dependant_id for feed in feeds_of(catalog, mapping)]), sql.Literal(tenancy is None)
-        )
-        counts = joined(_counted(rows, most) for rows in (dirty, tombstones, touches))
-        return sql.SQL("select {}, {}").format(sql.Literal(mapping.mapping_id), counts)
-
-    return joined((count(mapping) for mapping in catalog.mappings), " union all ")
 
 
 def _delivery(tenancy: str | None) -> sql.Composed:
@@ -313,14 +266,12 @@ def _delivery(tenancy: str | None) -> sql.Composed:
         lag_without_failing=_LAG_WITHOUT_FAILING,
         attempts=_ATTEMPTS,
         pending=_PENDING,
-        tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
+        tenancy=of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
     )
 
 
 _NOTHING_PENDING = (0, 0.0, 0, None, 0, 0, None, 0, None, 0.0)
-_PLACES = sql.SQL("dbsync.pending p join dbsync.destination d using (destination_id)")
-_WAITS = sql.SQL("d.enabled and p.wanted > p.reached")
-_PENDING = sql.SQL("{} where {}").format(_PLACES, _WAITS)
+_PENDING = sql.SQL("{} where {}").format(PLACES, WAITS)
 _FAILS = sql.SQL("p.last_error is not null")
 _LAG, _LAG_WITHOUT_FAILING = (
     sql.SQL(
@@ -344,7 +295,7 @@ def _destination_status(
     *,
     failing_only: bool,
 ) -> list[DestinationStatus]:
-    chosen = _of_tenancy(sql.SQL("p.tenancy_id"), tenancy)
+    chosen = of_tenancy(sql.SQL("p.tenancy_id"), tenancy)
     if failing_only:
         # Rows are counted for these alone.
         chosen = sql.SQL(
@@ -362,67 +313,14 @@ def _destination_status(
         "where {waits} and d.kind = 'postgres' and {chosen} "
         "group by p.destination_id order by min(p.pending_since)"
     ).format(
-        rows=_undelivered_of_pair(catalog, columns, most_of_a_pair),
+        rows=count_undelivered_of_pair(catalog, columns, most_of_a_pair),
         most=sql.Literal(most_of_a_pair),
         lag=_LAG,
         fails=_FAILS,
         attempts=_ATTEMPTS,
-        places=_PLACES,
-        waits=_WAITS,
+        places=PLACES,
+        waits=WAITS,
         chosen=chosen,
     )
     with connection.cursor(row_factory=class_row(DestinationStatus)) as cursor:
         return cursor.execute(statement).fetchall()
-
-
-def _undelivered_rows(catalog: Catalog, columns: SyncColumns, tenancy: str | None, most: int) -> sql.Composed:
-    """Count the rows and tombstones that wait, one pending row after the other until there are enough."""
-
-    def count(mapping: SyncMapping, kind: str) -> sql.Composed:
-        rows = sql.SQL(
-            "select from {places} cross join lateral ({undelivered}) as undelivered "
-            "where {waits} and p.mapping_id = {mapping} and d.kind = {kind} and {tenancy}"
-        ).format(
-            places=_PLACES,
-            undelivered=_undelivered(mapping, columns, most),
-            waits=_WAITS,
-            mapping=sql.Literal(mapping.mapping_id),
-            kind=sql.Literal(kind),
-            tenancy=_of_tenancy(sql.SQL("p.tenancy_id"), tenancy),
-        )
-        return sql.SQL("select {}, {}, {}").format(
-            sql.Literal(mapping.mapping_id), sql.Literal(kind), _counted(rows, most)
-        )
-
-    return joined((count(mapping, kind) for mapping in catalog.mappings for kind in _KINDS), " union all ")
-
-
-def _undelivered_of_pair(catalog: Catalog, columns: SyncColumns, most: int) -> sql.Composed:
-    """Return the number of rows and tombstones that the pending row `p` stands for."""
-    counts = (
-        sql.SQL("when {} then {}").format(
-            sql.Literal(mapping.mapping_id), _counted(_undelivered(mapping, columns, most), most)
-        )
-        for mapping in catalog.mappings
-    )
-    return sql.SQL("case p.mapping_id {} else 0 end").format(joined(counts, " "))
-
-
-def _undelivered(mapping: SyncMapping, columns: SyncColumns, most: int) -> sql.Composed:
-    """Return the rows and tombstones of the pending row `p`; the limits keep the planner at its tenancy's index."""
-    if mapping.has_placement:
-        rows = sql.SQL(
-            "select from dbsync.placement q where q.tenancy_id = p.tenancy_id and q.mapping_id = p.mapping_id "
-            "and q.sequence_id > p.reached"
-        )
-    else:
-        rows = sql.SQL("select from {} as source where {} = p.tenancy_id and {} > p.reached and {}").format(
-            table_name(mapping.source),
-            column(mapping.tenancy.column or ""),
-            column(columns.sequence),
-            row_filter(mapping),
-        )
-    return sql.SQL(
-        "({rows} limit {most}) union all (select from dbsync.tombstone t "
-        "where t.tenancy_id = p.tenancy_id and t.mapping_id = p.mapping_id and t.sequence_id > p.reached limit {most})"
-    ).format(rows=rows, most=sql.Literal(most))
