@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from dbsync_pipeline.destinations.clickhouse.part_budget import active_parts
 from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.pending.tally import Delivered
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.status import MappingStatus, Status, read_status_soon
 
@@ -38,6 +39,10 @@ _OF_A_COPY: tuple[tuple[str, str, Callable[[MappingStatus], float]], ...] = (
         "The same, of pending ones whose last attempt did not fail.",
         lambda of: of.lag_without_failing_seconds,
     ),
+)
+_DELIVERIES: tuple[tuple[str, str, Callable[[Delivered], int]], ...] = (
+    ("dbsync_delivered_rows", "Rows and tombstones delivered, each as often as it was.", lambda of: of.rows),
+    ("dbsync_delivery_failures", "How often a pair's delivery has failed.", lambda of: of.failed),
 )
 
 logger = logging.getLogger(__name__)
@@ -82,6 +87,12 @@ class PipelineCollector(Collector):
             for entry in found.mappings:
                 family.add_metric([entry.mapping_id, entry.kind], value(entry))
             yield family
+        for name, meaning, count in _DELIVERIES:
+            counter = CounterMetricFamily(name, meaning, labels=["mapping", "kind"])
+            for entry in found.mappings:
+                if entry.delivered is not None:
+                    counter.add_metric([entry.mapping_id, entry.kind], count(entry.delivered))
+            yield counter
 
     def _status(self) -> Status:
         pipeline = self._pipeline

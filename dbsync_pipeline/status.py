@@ -29,6 +29,7 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import DestinationKind
+from dbsync_pipeline.pending.tally import Delivered, read_delivered
 from dbsync_pipeline.retention import TableSize, read_sizes
 
 MOST_FAILING_LISTED = 20
@@ -65,6 +66,7 @@ class MappingStatus:
         lag_without_failing_seconds: lag of those whose last attempt did not fail.
         more_to_number: whether counting what waits for the sequencer stopped at the bound.
         more_to_deliver: whether counting what waits for delivery did.
+        delivered: what has been, since ever; None where one tenancy was asked for, as nobody counts by these.
     """
 
     mapping_id: str
@@ -84,6 +86,7 @@ class MappingStatus:
     lag_without_failing_seconds: float = 0.0
     more_to_number: bool = False
     more_to_deliver: bool = False
+    delivered: Delivered | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ def read_status(
         mapping_id: counts
         for mapping_id, *counts in connection.execute(count_unnumbered(countable, columns, tenancy, most))
     }
+    delivered = read_delivered(connection)
     destinations = _destinations(connection, catalog, tenancy)
     sequence_id, paused = _sequencer(connection)
     found = (
@@ -191,6 +195,7 @@ def read_status(
             *delivery.get((mapping.mapping_id, kind), _NOTHING_PENDING),
             more_to_number=most in unnumbered.get(mapping.mapping_id, ()),
             more_to_deliver=undelivered.get((mapping.mapping_id, kind)) == most,
+            delivered=delivered.get((mapping.mapping_id, kind), Delivered()) if tenancy is None else None,
         )
         for mapping in catalog.mappings
         for kind in KINDS

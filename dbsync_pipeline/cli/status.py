@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -18,9 +19,12 @@ from rich.text import Text
 
 from dbsync_pipeline.cli.output import console, errors
 from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.pending.tally import Delivered
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
 from dbsync_pipeline.status import MOST_FAILING_LISTED, DestinationStatus, MappingStatus, Status, read_status
+
+_NUMBERS = ("places", "to number", "to deliver", "pending", "claimed", "lag", "failing", "paused", "delivered", "last")
 
 
 def status(
@@ -30,7 +34,7 @@ def status(
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Show it again every so many seconds until Ctrl-C.")
     ] = None,
 ) -> None:
-    """Show, per mapping and kind of copy, what waits for the sequencer and for delivery, the lag, and errors.
+    """Show, per mapping and kind of copy, what waits for the sequencer and for delivery, the lag, errors, deliveries.
 
     External databases are summed up per mapping; those that fail are listed below.
     """
@@ -56,7 +60,7 @@ def next_attempt(at: datetime | None) -> str:
 
 def _watch(look: Callable[[], Status], seconds: float, *, as_json: bool) -> None:
     """Show the state until interrupted: in place on a terminal, one after the other elsewhere."""
-    numbered = _Rate()
+    rates = _Rates()
     in_place = console.is_terminal and not as_json
     live = Live(console=console, auto_refresh=False, vertical_overflow="visible") if in_place else None
     with live or nullcontext():
@@ -70,25 +74,36 @@ def _watch(look: Callable[[], Status], seconds: float, *, as_json: bool) -> None
                 if as_json:
                     typer.echo(json.dumps(asdict(found), default=str))
                 elif live is None:
-                    console.print(_shown(found), numbered.line(found), soft_wrap=True)
+                    console.print(_shown(found), rates.lines(found), soft_wrap=True)
                 else:
-                    live.update(Group(_shown(found), numbered.line(found)), refresh=True)
+                    live.update(Group(_shown(found), rates.lines(found)), refresh=True)
             time.sleep(seconds)
 
 
-class _Rate:
-    """How fast changes are numbered, from one look to the next: a sequence id is a row or a tombstone."""
+class _Rates:
+    """How fast changes are numbered and delivered, from one look to the next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._before: tuple[float, int] | None = None
+        self._before: tuple[float, dict[tuple[str, str], int]] | None = None
 
-    def line(self, found: Status) -> str:
+    def lines(self, found: Status) -> str:
+        # A sequence id is a row or a tombstone, which each copy gets. Nobody counts deliveries by tenancy.
+        counts = {("Numbered", ""): found.sequence_id}
+        for entry in found.mappings:
+            if entry.delivered is not None:
+                counts[f"Delivered to {entry.kind}", entry.mapping_id] = entry.delivered.rows
         now, before = self._clock(), self._before
-        self._before = now, found.sequence_id
+        self._before = now, counts
         if before is None:
             return ""
-        return f"Numbered since the last look: {(found.sequence_id - before[1]) / (now - before[0]):,.0f} rows/s."
+        rows = Counter[str]()
+        for (name, mapping_id), count in counts.items():
+            # A mapping that somebody has begun to receive counts from the next look on.
+            rows[name] += count - before[1].get((name, mapping_id), count)
+        return "\n".join(
+            f"{name} since the last look: {count / (now - before[0]):,.0f} rows/s." for name, count in rows.items()
+        )
 
 
 def _shown(found: Status) -> Group:
@@ -121,7 +136,18 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
     table = Table(box=SIMPLE)
     table.add_column("mapping", no_wrap=True)
     table.add_column("copy", no_wrap=True)
-    for name in ("places", "to number", "to deliver", "pending", "claimed", "lag", "failing", "paused"):
+    for name in (
+        "places",
+        "to number",
+        "to deliver",
+        "pending",
+        "claimed",
+        "lag",
+        "failing",
+        "paused",
+        "delivered",
+        "last",
+    ):
         table.add_column(name, justify="right")
     for entry in found:
         table.add_row(
@@ -135,9 +161,25 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
             f"{entry.lag_seconds:.1f} s",
             f"{entry.failing:,}",
             f"{entry.paused:,}",
+            *_delivered(entry.delivered),
             style="red" if entry.failing else None,
         )
     return table
+
+
+def _delivered(found: Delivered | None) -> tuple[str, str]:
+    """Return how much has been, and how long ago the last of it was."""
+    if found is None:
+        return "", ""
+    return f"{found.rows:,}", "" if found.last_at is None else f"{_since(found.last_at)} ago"
+
+
+def _since(at: datetime) -> str:
+    seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _failing_mapping(found: MappingStatus) -> str:

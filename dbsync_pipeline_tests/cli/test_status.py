@@ -1,6 +1,7 @@
 """`dbsync status --watch`, as a person and as a program reads it."""
 
 import json
+import re
 import signal
 import subprocess
 
@@ -31,6 +32,11 @@ def test_watching_goes_on_until_it_is_interrupted(pipeline: Harness) -> None:
         while not seen or "Numbered since the last look: 0 rows/s." not in seen[-1]:
             seen.append(watching.stdout.readline())
             assert seen[-1]
+        assert watching.stdout.readline() == "Delivered to clickhouse since the last look: 0 rows/s.\n"
+        pipeline.sync()
+        while not re.match(r"Delivered to clickhouse since the last look: [1-9]", seen[-1]):
+            seen.append(watching.stdout.readline())
+            assert seen[-1]
         watching.send_signal(signal.SIGINT)
     assert any("users in clickhouse has waited longest" in text and tenancy in text for text in seen)
 
@@ -47,6 +53,21 @@ def test_the_table_shows_what_workers_have_claimed(pipeline: Harness, dbsync: Co
     (users,) = [line.split() for line in lines if line.split()[:2] == ["users", "clickhouse"]]
     shown = dict(zip([name.strip() for name in names if name.strip()], users, strict=False))
     assert (shown["pending"], shown["claimed"]) == ("2", "1")
+
+
+def test_what_was_delivered_last_is_in_the_table(pipeline: Harness, dbsync: Command) -> None:
+    """By a bare worker, too, which leaves nothing else behind."""
+    sign_up(pipeline, ["Ada", "Grace"])
+    pipeline.drain()
+
+    def users() -> str:
+        (line,) = [line for line in dbsync("status").stdout.splitlines() if line.split()[:2] == ["users", "clickhouse"]]
+        return line.rstrip()
+
+    assert re.search(r" 2  +\d+ (s|min) ago$", users())
+    for age, shown in (("3 minutes", "3 min"), ("2 hours", "2 h"), ("9 days", "9 d")):
+        pipeline.admin.execute("update dbsync.delivered set last_at = clock_timestamp() - %s::interval", [age])
+        assert users().endswith(f"{shown} ago")
 
 
 def test_an_outage_is_watched_too() -> None:

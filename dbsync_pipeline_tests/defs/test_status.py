@@ -59,6 +59,7 @@ def test_what_has_changed_is_recorded_and_nothing_else(
     pipeline.drain()
     assert look(deployment) == ["status", f"{UP_TO_DATE} True"]
     assert (shown(deployment)["clickhouse_lag_seconds"], shown(deployment)["mappings"]) == (0.0, "Nothing waits.")
+    assert (numbers["clickhouse_delivered"], shown(deployment)["clickhouse_delivered"]) == (0, 1)
     assert look(deployment) == []
 
 

@@ -75,6 +75,8 @@ def test_a_scrape_says_what_waits_where(pipeline: Harness) -> None:
         assert value(found, "dbsync_pending_pairs", mapping="users", kind=kind) == 1
         assert value(found, "dbsync_failing_pairs", mapping="users", kind=kind) == failing
         assert value(found, "dbsync_lag_seconds", mapping="users", kind=kind) > 0
+        assert value(found, "dbsync_delivery_failures", mapping="users", kind=kind) == failing
+        assert value(found, "dbsync_delivered_rows", mapping="users", kind=kind) == 0
     # However many tenancies and databases there are, the series stay those of the mappings.
     assert {label for family in found.values() for sample in family.samples for label in sample.labels} == {
         "mapping",
@@ -83,7 +85,9 @@ def test_a_scrape_says_what_waits_where(pipeline: Harness) -> None:
     assert str(ours) not in text
     assert "hunter2" not in text
     pipeline.sync()
-    assert value(scrape(pipeline.pipeline), "dbsync_clickhouse_parts", mapping="users") == 1
+    after = scrape(pipeline.pipeline)
+    assert value(after, "dbsync_clickhouse_parts", mapping="users") == 1
+    assert value(after, "dbsync_delivered_rows", mapping="users", kind="clickhouse") == 1
 
 
 def test_a_source_without_our_objects_is_not_up(pipeline: Harness) -> None:

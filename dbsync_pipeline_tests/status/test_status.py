@@ -5,6 +5,7 @@ import pytest
 from dbsync_pipeline import status
 from dbsync_pipeline.controls import Part, pause
 from dbsync_pipeline.mappings.dependants import feeds_of
+from dbsync_pipeline.pending.tally import Delivered
 from dbsync_pipeline.status import MappingStatus, Status, read_destinations, read_status, read_status_soon
 from dbsync_pipeline_tests.harness import Harness
 
@@ -198,3 +199,19 @@ def test_what_grows_with_changes_has_its_size_shown(pipeline: Harness) -> None:
     )
     after = {entry.table_name: entry.bytes for entry in found(pipeline).sizes}
     assert {name for name, size in after.items() if size > before[name]} == {"tombstone"}
+
+
+def test_what_was_delivered_is_said_of_every_copy_and_of_no_tenancy(pipeline: Harness) -> None:
+    tenancy = pipeline.app.tenancy()
+    pipeline.configure_external(tenancy, mappings=["users"])
+    pipeline.app.user(tenancy)
+    fresh = line(found(pipeline), "users", "clickhouse")
+    assert fresh is not None
+    assert fresh.delivered == Delivered()
+    pipeline.drain()
+    assert {
+        (entry.mapping_id, entry.kind, entry.delivered.rows)
+        for entry in found(pipeline).mappings
+        if entry.delivered is not None and entry.delivered.last_at is not None
+    } == {("users", "clickhouse", 1), ("users", "postgres", 1)}
+    assert {entry.delivered for entry in found(pipeline, tenancy).mappings} == {None}
