@@ -338,13 +338,27 @@ class Harness:
     # --- databases of tenancies' owners
 
     def configure_external(
-        self, tenancy: uuid.UUID, name: str = "main", *, url: str | None = None, mappings: list[str] | None = None
+        self,
+        tenancy: uuid.UUID,
+        name: str = "main",
+        *,
+        url: str | None = None,
+        connection: str | None = None,
+        mappings: list[str] | None = None,
     ) -> External:
-        """Configure a database for a tenancy, a new empty one where no URL is given."""
+        """Configure a database for a tenancy, a new empty one where no URL is given.
+
+        Args:
+            tenancy: whose it is.
+            name: what its owner calls it.
+            url: of the database itself.
+            connection: what the pipeline connects to, where that is something in between.
+            mappings: what it receives; None is all of them.
+        """
         external = External(self, tenancy, name, url or self.new_database())
         self.admin.execute(
             "insert into dbsync.destination (tenancy_id, name, connection, mappings) values (%s, %s, %s, %s)",
-            [tenancy, name, external.url, mappings],
+            [tenancy, name, connection or external.url, mappings],
         )
         return external
 

@@ -11,9 +11,9 @@ from dbsync_pipeline.demo import samples
 from dbsync_pipeline.destinations.base import ResendError, SupersededError
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.pending.queue import retry_now
-from dbsync_pipeline_tests.destinations.test_postgres_session import Proxy
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, expire_leases, kill
+from dbsync_pipeline_tests.proxy import Proxy
 
 BOUNDARIES = ("checkpoints", "extract", "deliver", "delivered", "record", "recorded")
 
@@ -341,11 +341,11 @@ def test_a_connection_that_breaks_in_the_middle_of_a_copy(pipeline: Harness, ten
         pipeline.app.user(tenancy, serverMetadata=f'"{"x" * 1_500_000}"')
     with Proxy(copy.url) as proxy:
         pipeline.admin.execute("update dbsync.destination set connection = %s where kind = 'postgres'", [proxy.url])
-        proxy.breaks_after = 3_000_000
+        proxy.break_off(after=3_000_000)
         assert "cannot be written now" in turn(pipeline)["users"]
         assert copy.view("users") == []
         assert copy.checkpoint("users") is None
-        proxy.breaks_after = None
+        proxy.restore()
         pipeline.drain()
     copy.assert_equal()
 

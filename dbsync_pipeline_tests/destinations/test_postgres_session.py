@@ -3,8 +3,7 @@
 import socket
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
-from typing import Self
+from contextlib import contextmanager
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -21,6 +20,7 @@ from dbsync_pipeline.errors import (
     RefusedForNowError,
     UnreachableError,
 )
+from dbsync_pipeline_tests.proxy import Proxy
 
 SHORT = TimeLimits(connect=2, statement=0.2, lock=0.05)
 
@@ -135,54 +135,9 @@ def test_a_server_that_falls_silent_is_cut_off(source_url: str, monkeypatch: pyt
                 cursor_blocks = list(session.patiently(blocks()))
                 for block in cursor_blocks:
                     copy.write(block)
-        proxy.silent.set()
+        proxy.fall_silent()
         with pytest.raises(UnreachableError), session.turn() as connection:
             connection.execute("select 1")
         with pytest.raises(UnreachableError), session.turn() as connection:
             connection.execute("select 1")
         session.close()
-
-
-class Proxy:
-    """Passes bytes on to a server, until it is told to fall silent or to break off after so many."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._to = (parts.hostname, parts.port)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = url.replace(f":{parts.port}/", f":{self._listening.getsockname()[1]}/")
-        self.silent = threading.Event()
-        self.breaks_after: int | None = None
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for wire in (self._listening, *self._open):
-            wire.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listening.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._to)
-            self._open += [near, far]
-            threading.Thread(target=self._pump, args=(near, far), kwargs={"outward": True}, daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near), kwargs={"outward": False}, daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, *, outward: bool) -> None:
-        passed = 0
-        with suppress(OSError):
-            while data := source.recv(65536):
-                passed += len(data)
-                if outward and self.breaks_after is not None and passed > self.breaks_after:
-                    break
-                if not self.silent.is_set():
-                    target.sendall(data)
-        for wire in (source, target):
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)

@@ -3,34 +3,40 @@
 There is no second implementation to compare with. What the copies should hold follows from the source alone, whatever
 happened before; so each step only has to be possible, and the checks are the same at every rest. Work can stop between
 any two of its steps and go on much later, behind newer work: sequencers in the middle of their transaction, workers
-with rows already read in their hands, the application in transactions that stay open.
+with rows already read in their hands, the application in transactions that stay open. Copies can fail as long; until
+they are back, all others are right at every rest, and then they are complete, though nothing has changed since.
 """
 
 import random
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import psycopg
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dbsync_pipeline.demo.application.actor import Tenancy
 from dbsync_pipeline.demo.application.mix import WEIGHTS, Application
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
-from dbsync_pipeline.engine.cycle import SyncResult
+from dbsync_pipeline.engine.cycle import SyncCycle, SyncResult
+from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.retention import purge
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.expected import EXPECTED
 from dbsync_pipeline_tests.harness import External, Harness, init_source
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill
+from dbsync_pipeline_tests.model.outages import Failure, Outages, Place
 
 _FEWEST_TENANCIES = 2
 _SESSIONS = 3
 _WORKERS = 3
 _SEQUENCERS = 2
+_STEPS_BETWEEN_RESTS = 3
 
 Transaction = Callable[[Application, random.Random], bool]
 _TRANSACTIONS: tuple[Transaction, ...] = (*WEIGHTS, Application.truncate_preferences)
@@ -52,10 +58,22 @@ _RISKY: tuple[Transaction, ...] = (
 
 _LOCKED = "what is left behind cannot be looked for: canceling statement due to lock timeout"
 """A sequencer in the middle of its transaction is not waited for here, where nobody lets it go on."""
+_DISABLED = "is disabled or gone"
+_OUT_OF_REACH = ("ClickHouse at", "external database")
 
 
 def _errors(results: Iterable[SyncResult]) -> list[str]:
     return [result.delivery.error for result in results if result.delivery.error]
+
+
+@dataclass
+class Work:
+    """A worker in the middle of a cycle; `excused` once its copy has failed meanwhile."""
+
+    worker: WatchedWorker
+    steps: Steps
+    place: Place
+    excused: bool
 
 
 class CrowdedApplication(Application):
@@ -116,12 +134,16 @@ class PipelineMachine(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 1000), delivered=st.booleans())
     def start(self, seed: int, *, delivered: bool) -> None:
         self.pipeline.reset()
+        urls = [self.elsewhere.create_database(f"model_{uuid.uuid4().hex[:12]}_{name}") for name in "ab"]
+        self.outages = Outages(self.pipeline.server.clickhouse, self.elsewhere, urls)
         self.rng = random.Random(seed)
         self.sessions = [Session(self.pipeline) for _ in range(_SESSIONS)]
         self.numbering: list[tuple[WatchedSequencer, Steps] | None] = [None] * _SEQUENCERS
-        self.working: list[tuple[WatchedWorker, Steps] | None] = [None] * _WORKERS
+        self.working: list[Work | None] = [None] * _WORKERS
         self.checkpoints: dict[tuple[str, Any, int], int] = {}
         self.complete: list[tuple[int, set[tuple[Any, ...]]]] = []
+        self.purged = False
+        self.steps = 0
         application = CrowdedApplication(self.sessions[0].connection)
         for _ in range(2):
             application.create_project(self.rng)
@@ -129,10 +151,13 @@ class PipelineMachine(RuleBasedStateMachine):
         for transaction in _FURNITURE * 6:
             self.sessions[0].run(transaction, self.rng)
         first, second, *_ = [tenancy for (tenancy,) in self.pipeline.rows('select "id" from "Tenancy" order by 1')]
-        urls = [self.elsewhere.create_database(f"model_{uuid.uuid4().hex[:12]}_{name}") for name in "ab"]
         # One of two in common.
         places = ((first, "main", urls[0]), (first, "second", urls[1]), (second, "main", urls[1]))
-        self.externals = [self.pipeline.configure_external(owner, name, url=url) for owner, name, url in places]
+        self.externals = [
+            self.pipeline.configure_external(owner, name, url=url, connection=self.outages.proxies[url].url)
+            for owner, name, url in places
+        ]
+        self.places: list[Place] = [None, *self.externals]
         if delivered:
             self.pipeline.drain()
 
@@ -224,14 +249,17 @@ class PipelineMachine(RuleBasedStateMachine):
         """Start a cycle, or go on with one, up to a number of boundaries."""
         entry = self.working[which]
         if entry is None:
+            place = None if where is None else self.externals[where]
+            if self._is_closed(place):
+                return
             cycle = Steps()
-            external = None if where is None else self.externals[where]
             worker = WatchedWorker(
-                self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=external, tell=cycle.wait
+                self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=place, tell=cycle.wait
             )
-            entry = self.working[which] = (worker, cycle.start(worker.cycle.run_once))
+            cycle.start(worker.cycle.run_once)
+            entry = self.working[which] = Work(worker, cycle, place, excused=self.outages.of(place) is not None)
         for _ in range(steps):
-            if entry[1].advance() is None:
+            if entry.steps.advance() is None:
                 self._end_work(which)
                 break
         self._check_checkpoints()
@@ -239,38 +267,55 @@ class PipelineMachine(RuleBasedStateMachine):
     @rule(chunk_rows=_chunk_rows, batch_size=st.sampled_from((4, 100)), where=_where)
     def deliver_all(self, chunk_rows: int, batch_size: int, where: int | None = None) -> None:
         """Run one whole cycle."""
-        external = None if where is None else self.externals[where]
-        worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=external)
-        assert [error for error in _errors(worker.cycle.run_once()) if _LOCKED not in error] == []
+        place = None if where is None else self.externals[where]
+        if self._is_closed(place):
+            return
+        worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=place)
+        self._check_results(place, worker.cycle.run_once())
         worker.close()
         self._check_checkpoints()
+
+    def _is_closed(self, place: Place) -> bool:
+        """Whether no worker can begin, which is so without ClickHouse."""
+        if place is not None or self.outages.of(place) is None:
+            return False
+        with pytest.raises(UnreachableError), self.pipeline.worker():
+            pass
+        return True
+
+    def _check_results(self, place: Place, results: list[SyncResult]) -> None:
+        """Judge a cycle that nothing has changed for: who cannot be reached has got nothing, all others have."""
+        failure, errors = self.outages.of(place), _errors(results)
+        if failure is None:
+            assert [error for error in errors if _LOCKED not in error] == []
+        elif failure != "breaking off":
+            assert len(errors) == len(results)
 
     def _kill_worker(self, which: int, session: slice) -> None:
         """Cut the session that reads, the one that keeps the queue, or both."""
         entry = self.working[which]
         if entry is not None:
-            kill(self.pipeline, entry[0].sessions[session])
-            entry[1].abandon()
-            entry[0].close()
+            kill(self.pipeline, entry.worker.sessions[session])
+            entry.steps.abandon()
+            entry.worker.close()
             self.working[which] = None
 
     def _end_work(self, which: int) -> None:
         entry = self.working[which]
         if entry is not None:
             self.working[which] = None
-            # Its server may have been killed in between, or it disabled.
-            allowed = ("external database", _LOCKED)
-            errors = _errors(entry[1].finish())
+            allowed = (_LOCKED, _DISABLED, *(_OUT_OF_REACH if entry.excused else ()))
+            errors = _errors(entry.steps.finish())
             assert [error for error in errors if not any(words in error for words in allowed)] == []
-            entry[0].close()
+            entry.worker.close()
 
     # --- the operator, and fate
 
     @rule(
         mishap=st.sampled_from(
             (
-                *(*("leases", "worker", "sequencer") * 3, "reader", "queue", "resync", "clickhouse", "external"),
-                *("purge", "purge", "away", "back"),
+                *(*("leases", "worker", "sequencer") * 3, "reader", "queue", "resync"),
+                *("purge", "purge", "disable", "enable"),
             )
         ),
         which=st.integers(0, _WORKERS - 1),
@@ -287,15 +332,10 @@ class PipelineMachine(RuleBasedStateMachine):
             case "resync":
                 self._resync(mapping_id)
             case "purge":
+                self.purged = True
                 purge(self.pipeline.admin, self.pipeline.catalog, days=0)
-            case "away" | "back":
-                self._enable(self.externals[which % len(self.externals)], enabled=mishap == "back")
-            case "external":
-                self.elsewhere.kill()
-                self.elsewhere.start()
             case _:
-                self.pipeline.server.clickhouse.kill()
-                self.pipeline.server.clickhouse.start()
+                self._enable(self.externals[which % len(self.externals)], enabled=mishap == "enable")
 
     def _enable(self, external: External, *, enabled: bool) -> None:
         self.pipeline.admin.execute(
@@ -311,30 +351,87 @@ class PipelineMachine(RuleBasedStateMachine):
             )
             init_source(self.pipeline.pipeline, self.pipeline.admin)
 
+    @rule(server=st.sampled_from(("clickhouse", "elsewhere")))
+    def stop(self, server: Literal["clickhouse", "elsewhere"]) -> None:
+        """Kill a server of copies, which stays away until it is brought back."""
+        self.outages.stop(server)
+        self._excuse()
+
+    @rule(
+        database=st.sampled_from((0, 1)),
+        failure=st.sampled_from(("silent", "silent", "refusing", "breaking off", "breaking off")),
+        after=st.integers(0, 3_000),
+    )
+    def cut_off(self, database: int, failure: Failure, after: int) -> None:
+        """Let one external database fail, until it is brought back."""
+        self.outages.cut_off([*self.outages.proxies][database], failure, after)
+        self._excuse()
+
+    def _excuse(self) -> None:
+        for entry in self.working:
+            if entry is not None and self.outages.of(entry.place) is not None:
+                entry.excused = True
+
+    @precondition(lambda self: self.outages)
+    @rule(at_rest=st.booleans())
+    def bring_back(self, *, at_rest: bool) -> None:
+        """End all outages; at rest, one sync makes every copy complete, though nothing has changed in its tenancy."""
+        if not at_rest:
+            self.outages.end()
+            return
+        self._end_writing()
+        self._check_rest()
+        late = [place for place in self.places if self.outages.of(place) is not None]
+        self.outages.end()
+        expire_leases(self.pipeline)
+        for place in late:
+            self._sync(place)
+        assert not self._waits(self.places)
+        if self.purged:
+            # What they have and the source has not is found only now, and gets its tombstones.
+            self._drain()
+        assert not self.pipeline.sequence()
+        self._check_copies(late)
+
+    @invariant()
+    def count(self) -> None:
+        """Count the steps since the last rest: two that follow each other see the same, and take the time of many."""
+        self.steps += 1
+
+    @precondition(lambda self: self.steps > _STEPS_BETWEEN_RESTS)
     @rule()
     def rest(self) -> None:
         """Everybody but the workers ends; a fresh pipeline drains; then the workers go on where they stopped."""
-        for session in self.sessions:
-            if session.open is not None:
-                session.end(commit=True)
-        for which in range(_SEQUENCERS):
-            self._end_numbering(which)
+        self._end_writing()
         self._check_rest()
         if any(self.working):
             for which in range(_WORKERS):
                 self._end_work(which)
             self._check_rest()
 
+    def _end_writing(self) -> None:
+        for session in self.sessions:
+            if session.open is not None:
+                session.end(commit=True)
+        for which in range(_SEQUENCERS):
+            self._end_numbering(which)
+
     def teardown(self) -> None:
         if not hasattr(self, "sessions"):
             return
         with ExitStack() as stack:
+            stack.callback(self.outages.close)
             for session in self.sessions:
                 stack.callback(session.connection.close)
-            for entry in (*self.numbering, *self.working):
-                if entry is not None:
-                    stack.callback(entry[0].close)
-                    stack.callback(entry[1].abandon)
+            for numbering in self.numbering:
+                if numbering is not None:
+                    stack.callback(numbering[0].close)
+                    stack.callback(numbering[1].abandon)
+            for work in self.working:
+                if work is not None:
+                    stack.callback(work.worker.close)
+                    stack.callback(work.steps.abandon)
+            self.outages.end()
             self.rest()
 
     # --- what has to hold
@@ -343,14 +440,48 @@ class PipelineMachine(RuleBasedStateMachine):
         expire_leases(self.pipeline)
         for external in self.externals:
             self._enable(external, enabled=True)
-        self.pipeline.drain()
+        self.steps = 0
+        self._drain()
         self._check_complete()
         self._check_checkpoints()
-        for found in verify(self.pipeline.pipeline, Choice(destinations=[CLICKHOUSE]), patience_seconds=0):
-            self.pipeline.assert_equal(found.mapping_id)
-            assert (found.differing, found.waiting, found.source_rows) == (0, 0, found.destination_rows)
-        for external in self.externals:
-            external.assert_equal()
+        self._check_copies([place for place in self.places if self.outages.of(place) is None])
+
+    def _drain(self) -> None:
+        """Number and deliver all there is; a copy that fails is tried first, once, and keeps nobody from the rest."""
+        self.pipeline.sequence()
+        for place in self.places:
+            if self.outages.is_to_be_tried(place) and not self._is_closed(place):
+                with self._worker(place) as worker:
+                    self._check_results(place, worker.run_once())
+        well = [place for place in self.places if self.outages.of(place) is None]
+        while self.pipeline.sequence() or self._waits(well):
+            for place in well:
+                self._sync(place)
+
+    def _worker(self, place: Place) -> AbstractContextManager[SyncCycle]:
+        return self.pipeline.worker() if place is None else self.pipeline.external_worker(place.destination_id)
+
+    def _waits(self, places: list[Place]) -> bool:
+        """Whether some of the copies lack anything that has its number."""
+        ids = [CLICKHOUSE if place is None else place.destination_id for place in places]
+        return self.pipeline.value(
+            "select exists (select from dbsync.pending where wanted > reached and destination_id = any(%s))", ids
+        )
+
+    def _sync(self, place: Place) -> None:
+        if self._waits([place]):
+            with self._worker(place) as worker:
+                while found := worker.run_once():
+                    assert _errors(found) == []
+
+    def _check_copies(self, places: list[Place]) -> None:
+        for place in places:
+            if place is not None:
+                place.assert_equal()
+                continue
+            for found in verify(self.pipeline.pipeline, Choice(destinations=[CLICKHOUSE]), patience_seconds=0):
+                self.pipeline.assert_equal(found.mapping_id)
+                assert (found.differing, found.waiting, found.source_rows) == (0, 0, found.destination_rows)
 
     def _check_complete(self) -> None:
         """Invariant I1: up to a mark once seen, rows and tombstones leave or get higher ids; none ever joins."""
@@ -372,21 +503,20 @@ class PipelineMachine(RuleBasedStateMachine):
 
     def _check_checkpoints(self) -> None:
         """Invariant I5: a checkpoint never goes back within its epoch."""
-        for mapping_id, tenancy, epoch, reached in self.pipeline.clickhouse.query(
-            "select mapping_id, tenancy_id, epoch, max(sequence_id) "
-            f"from {self.pipeline.names.checkpoint} group by mapping_id, tenancy_id, epoch"
-        ):
-            key = (mapping_id, tenancy, epoch)
-            assert reached >= self.checkpoints.get(key, 0)
-            self.checkpoints[key] = reached
-        for external in self.externals:
-            for mapping_id, tenancy, epoch, reached in self._external_checkpoints(external):
-                key = (f"{external.url} {mapping_id}", tenancy, epoch)
-                assert reached >= self.checkpoints.get(key, 0)
-                self.checkpoints[key] = reached
+        for place in self.places:
+            if self.outages.of(place) != "stopped":
+                where = "ClickHouse" if place is None else place.url
+                for mapping_id, tenancy, epoch, reached in self._read_checkpoints(place):
+                    key = (f"{where} {mapping_id}", tenancy, epoch)
+                    assert reached >= self.checkpoints.get(key, 0)
+                    self.checkpoints[key] = reached
 
-    @staticmethod
-    def _external_checkpoints(external: External) -> list[tuple[Any, ...]]:
+    def _read_checkpoints(self, place: Place) -> list[tuple[Any, ...]]:
+        if place is None:
+            return self.pipeline.clickhouse.query(
+                "select mapping_id, tenancy_id, epoch, max(sequence_id) "
+                f"from {self.pipeline.names.checkpoint} group by mapping_id, tenancy_id, epoch"
+            )
         with suppress(psycopg.errors.UndefinedTable):
-            return external.run("select mapping_id, tenancy_id, epoch, sequence_id from dbsync.sync_checkpoint")
+            return place.run("select mapping_id, tenancy_id, epoch, sequence_id from dbsync.sync_checkpoint")
         return []

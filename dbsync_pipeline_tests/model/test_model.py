@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -11,11 +12,17 @@ from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.model.machine import PipelineMachine
 
 _SEARCH = "DBSYNC_TEST_MODEL_EXAMPLES" in os.environ
-_EXAMPLES = int(os.environ.get("DBSYNC_TEST_MODEL_EXAMPLES", "6"))
+_EXAMPLES = int(os.environ.get("DBSYNC_TEST_MODEL_EXAMPLES", "8"))
 _STEPS = int(os.environ.get("DBSYNC_TEST_MODEL_STEPS", "40"))
 
 
-def test_whatever_happens_the_copies_equal_the_source_at_rest(pipeline: Harness, tmp_path: Path) -> None:
+def test_whatever_happens_the_copies_equal_the_source_at_rest(
+    pipeline: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Enough for whoever answers, and soon over with who does not.
+    pipeline.configure(external_statement_seconds=3)
+    monkeypatch.setattr("dbsync_pipeline.destinations.postgres.session._GRACE_SECONDS", 1)
+
     class Machine(PipelineMachine):
         pass
 
