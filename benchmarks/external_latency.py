@@ -77,15 +77,17 @@ def _loaded(bench: Bench, tenancies: int) -> tuple[Pipeline, dict[UUID, str]]:
                 [tenancy_id, bench.database(names[tenancy_id])],
             )
         number_all(pipeline)
-        dispatcher = pipeline.external_dispatcher(connection, expect_all_delivered)
-        dispatcher.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, note=_expect_nothing)
+        with pipeline.external_dispatcher(connection, expect_all_delivered) as dispatcher:
+            dispatcher.run(stop=Event(), max_seconds=_FOREVER, idle_seconds=0, note=_expect_nothing)
     settle(url)
     return pipeline, names
 
 
 def _deliver(pipeline: Pipeline, stop: ProcessEvent) -> None:
-    with pipeline.source("sync") as connection:
-        dispatcher = pipeline.external_dispatcher(connection, expect_all_delivered)
+    with (
+        pipeline.source("sync") as connection,
+        pipeline.external_dispatcher(connection, expect_all_delivered) as dispatcher,
+    ):
         dispatcher.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, note=_expect_nothing)
 
 

@@ -18,6 +18,7 @@ from dbsync_pipeline.demo.generator import DemoSize
 from dbsync_pipeline.destinations.base import ProjectedColumn
 from dbsync_pipeline.destinations.configured import databases_of
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
+from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.tables import SEQUENCE
 from dbsync_pipeline.engine.cycle import Selection, SyncResult
 from dbsync_pipeline.mappings.spec import SyncMapping
@@ -106,7 +107,7 @@ def projection(pipeline: Pipeline) -> Sequence[ProjectedColumn]:
     destination = PostgresDestination(
         "",
         lambda: None,
-        pipeline.external_session,
+        KeptSessions(pipeline.external_session, most=0, idle_seconds=0),
         pipeline.catalog,
         pipeline.external_tables,
         begin_again=lambda _mappings: None,

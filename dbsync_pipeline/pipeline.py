@@ -4,7 +4,7 @@ The command line and the Dagster layer open their workers here, so that both run
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -19,6 +19,7 @@ from dbsync_pipeline.destinations.configured import ExternalDatabase, read_datab
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
+from dbsync_pipeline.destinations.postgres.kept import KeptSessions, most_kept
 from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeLimits
 from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.ahead import ReadAhead
@@ -32,17 +33,22 @@ from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
-from dbsync_pipeline.pending.queue import DueDestination, PendingQueue, RetryPolicy, begin_again, destinations_due
+from dbsync_pipeline.pending.queue import (
+    DueDestination,
+    PendingQueue,
+    RetryPolicy,
+    begin_again,
+    destinations_due,
+    listen,
+    wait_for_work,
+)
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
+from dbsync_pipeline.source import SessionPool, WorkerSessions
 from dbsync_pipeline.tracing import send_spans
 from dbsync_pipeline.verify.copies import ClickHouseCopy, ExternalCopy
 from dbsync_pipeline.verify.scope import Scope
 from dbsync_pipeline.verify.sweep import sweep
-
-_LINGER_SECONDS = 5.0
-"""Sessions on an external database are kept for so long after it was written, in case that more comes and no other
-database needs the thread."""
 
 Report = Callable[[list[SyncResult]], None]
 """Takes in what a turn of any worker did; called from several threads."""
@@ -130,7 +136,7 @@ class Pipeline:
         with self.clickhouse() as clickhouse:
             destination = ClickHouseDestination(clickhouse, self.catalog, self.clickhouse_names)
             sweeping = partial(self.sweep_clickhouse, clickhouse)
-            with self._worker(lambda _source: destination, sweeping, selection) as worker:
+            with self._sessions() as sessions, self._worker(sessions, destination, sweeping, selection) as worker:
                 yield worker
 
     @contextmanager
@@ -140,40 +146,52 @@ class Pipeline:
         Raises:
             NotInstalledError: the source lacks the sync objects, or has those of other mappings.
         """
-        with ExitStack() as stack:
+        with (
+            KeptSessions(self.external_session, most=0, idle_seconds=0) as kept,
+            self._sessions() as sessions,
+            self._external_worker(sessions, kept, destination_id, selection) as worker,
+        ):
+            yield worker
 
-            def open_destination(queueing: psycopg.Connection) -> PostgresDestination:
-                destination = PostgresDestination(
-                    destination_id,
-                    partial(read_database, queueing, destination_id),
-                    self.external_session,
-                    self.catalog,
-                    self.external_tables,
-                    begin_again=partial(begin_again, queueing, destination_id),
-                )
-                stack.callback(destination.close)
-                return destination
+    @contextmanager
+    def _external_worker(
+        self, sessions: WorkerSessions, kept: KeptSessions, destination_id: str, selection: Selection | None = None
+    ) -> Generator[SyncCycle]:
+        """Open a worker that takes its session on the database from those that are kept, and leaves it there."""
+        queueing = sessions.queueing
+        destination = PostgresDestination(
+            destination_id,
+            partial(read_database, queueing, destination_id),
+            kept,
+            self.catalog,
+            self.external_tables,
+            begin_again=partial(begin_again, queueing, destination_id),
+        )
+        sweeping = partial(self.sweep_external, destination_id)
+        with closing(destination), self._worker(sessions, destination, sweeping, selection) as worker:
+            yield worker
 
-            sweeping = partial(self.sweep_external, destination_id)
-            yield stack.enter_context(self._worker(open_destination, sweeping, selection))
+    @contextmanager
+    def _sessions(self) -> Generator[WorkerSessions]:
+        """Open what a worker works by."""
+        with self.reading() as reading, self.source("sync queue") as queueing:
+            yield WorkerSessions(reading, queueing)
 
     @contextmanager
     def _worker(
         self,
-        open_destination: Callable[[psycopg.Connection], Destination],
+        sessions: WorkerSessions,
+        destination: Destination,
         sweeping: Callable[[psycopg.Connection, SyncMapping, Sequence[str]], None],
         selection: Selection | None,
     ) -> Generator[SyncCycle]:
-        """Open a worker on two sessions: one freezes snapshots, the other keeps the queue, always on the primary.
-
-        A third, opened and closed by itself, reads large loads ahead.
-        """
+        """Open a worker on sessions that are its own for so long; one more, of itself, reads large loads ahead."""
         self._trace()
         settings = self.settings
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
-        with self.reading() as reading, self.source("sync queue") as queueing, ReadAhead(self.reading) as ahead:
+        reading, queueing = sessions.reading, sessions.queueing
+        with ReadAhead(self.reading) as ahead:
             require_installed(queueing, self.catalog)
-            destination = open_destination(queueing)
             replica = (
                 Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
             )
@@ -273,23 +291,32 @@ class Pipeline:
                         self.external_tables.install(connection, mapping, session.place)
             return inspect(session, self.external_tables, database.tenancy_id, mappings)
 
-    def external_dispatcher(self, connection: psycopg.Connection, report: Report) -> Dispatcher:
-        """Return what serves every external database that has something due, until other mappings are installed."""
+    @contextmanager
+    def external_dispatcher(self, connection: psycopg.Connection, report: Report) -> Generator[Dispatcher]:
+        """Give what serves every external database that has something due, until other mappings are installed."""
+        settings = self.settings
+        with (
+            KeptSessions(self.external_session, most=most_kept(), idle_seconds=settings.external_idle_seconds) as kept,
+            SessionPool(self._sessions) as pool,
+        ):
 
-        def due(limit: int) -> list[DueDestination]:
-            found = destinations_due(connection, limit)
-            if found:
-                # Each worker would end for that reason, and another one begin in its place at once.
-                require_installed(connection, self.catalog)
-            return found
+            def due(limit: int) -> list[DueDestination]:
+                kept.close_idle()
+                found = destinations_due(connection, limit)
+                if found:
+                    # Each worker would end for that reason, and another one begin in its place at once.
+                    require_installed(connection, self.catalog)
+                return found
 
-        def serve(destination_id: str, stint: Stint) -> None:
-            def note(results: list[SyncResult]) -> None:
-                report(results)
-                (stint.idle.clear if results else stint.idle.set)()
+            def serve(destination_id: str, stint: Stint) -> None:
+                with pool.taken() as sessions, self._external_worker(sessions, kept, destination_id) as worker:
+                    while not stint.stop.is_set():
+                        results = worker.run_once()
+                        report(results)
+                        # What has come meanwhile, and what is to be tried again, is found like any other's.
+                        if not any(result.still_pending and result.delivery.error is None for result in results):
+                            return
 
-            idle_seconds = _LINGER_SECONDS if stint.lingers else 0.0
-            with self.external_worker(destination_id) as worker:
-                worker.run(stop=stint.stop, max_seconds=float("inf"), idle_seconds=idle_seconds, report=note)
-
-        return Dispatcher(due, serve, workers=self.settings.external_workers)
+            listen(connection)
+            wait = partial(wait_for_work, connection)
+            yield Dispatcher(due, serve, wait, workers=settings.external_workers)

@@ -106,6 +106,9 @@ class Settings(_SettingsOfEveryCommand):
     external_lock_seconds: Annotated[
         float, Field(gt=0, description="How long a statement there may wait for somebody else's lock.")
     ] = 10.0
+    external_idle_seconds: Annotated[
+        float, Field(ge=0, description="How long a run keeps a session there that has nothing to do.")
+    ] = 60.0
     run_seconds: Annotated[
         float, Field(gt=0, description="How long one sequencer or sync run of Dagster stays, at most.")
     ] = 900.0

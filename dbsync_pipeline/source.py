@@ -6,8 +6,12 @@ may take long, a lock is waited for, and what runs in another way says so itself
 cannot do something now, becomes one clear error.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from types import TracebackType
+from typing import Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -125,3 +129,47 @@ def _unreachable(place: str, error: psycopg.Error, setting: str) -> UnreachableE
         f"the source Postgres at {place} does not answer: {lines[-1].strip()}",
         f"Check that it runs and that {setting} points to it; work goes on where it stopped.",
     )
+
+
+@dataclass(frozen=True)
+class WorkerSessions:
+    """What a worker works by: one session freezes snapshots, the other keeps the queue, always on the primary."""
+
+    reading: psycopg.Connection
+    queueing: psycopg.Connection
+
+
+class SessionPool:
+    """The sessions of one process's workers, each of which takes a pair for its time; safe to share between threads.
+
+    A pair that an error has ended the work of is closed. All others are kept until the context ends.
+
+    Args:
+        connect: opens a pair.
+    """
+
+    def __init__(self, connect: Callable[[], AbstractContextManager[WorkerSessions]]) -> None:
+        self._connect = connect
+        self._lock = Lock()
+        self._resting: list[tuple[WorkerSessions, ExitStack]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _, opened in self._resting:
+            opened.close()
+
+    @contextmanager
+    def taken(self) -> Generator[WorkerSessions]:
+        """Give a pair, for as long as the context lasts."""
+        with self._lock:
+            kept = self._resting.pop() if self._resting else None
+        with ExitStack() if kept is None else kept[1] as opened:
+            sessions = opened.enter_context(self._connect()) if kept is None else kept[0]
+            yield sessions
+            if not (sessions.reading.closed or sessions.queueing.closed):
+                with self._lock:
+                    self._resting.append((sessions, opened.pop_all()))

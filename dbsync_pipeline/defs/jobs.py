@@ -112,8 +112,11 @@ def external_sync(context: dg.OpExecutionContext, databases: Databases) -> None:
     """Deliver to external databases until the time is up or nothing has come for a while."""
 
     def deliver(pipeline: Pipeline, turn: _Turn) -> None:
-        with pipeline.source("sync dispatcher") as connection:
-            pipeline.external_dispatcher(connection, turn.ledger.add).run(
+        with (
+            pipeline.source("sync dispatcher") as connection,
+            pipeline.external_dispatcher(connection, turn.ledger.add) as dispatcher,
+        ):
+            dispatcher.run(
                 stop=turn.stop,
                 max_seconds=math.inf,
                 idle_seconds=pipeline.settings.idle_seconds,

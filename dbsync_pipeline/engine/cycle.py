@@ -147,6 +147,7 @@ class SyncCycle:
         was is followed by a pause about as long as itself, for more to gather: under load this halves what turns cost.
         A stop is noticed between two turns, so after the longest pause at the latest.
         """
+        self._queue.listen()
         started = last_work = clock()
         pause = _SHORTEST_PAUSE_SECONDS
         while not stop.is_set():

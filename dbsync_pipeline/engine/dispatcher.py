@@ -1,10 +1,9 @@
 """Serves many destinations that have nothing to do with each other, several at a time.
 
-Each gets a thread and sessions of its own while it has work, so that one that hangs costs a thread until its own time
-limits end it. Those whose last attempt failed get half of the threads at most: however many databases are dead, the
-others are served at once (I8). Sessions are kept for a while where there are threads to spare; where others wait for a
-thread, one that has nothing left gives it up, so that many destinations with small changes pass at the speed at which
-they are connected to.
+Each gets a thread of its own while it has work, so that one that hangs costs a thread until its own time limits end it.
+Those whose last attempt failed get half of the threads at most: however many databases are dead, the others are served
+at once (I8). One that has nothing left gives its thread up at once, so that many destinations with small changes pass
+one after another, however few the threads are.
 """
 
 import time
@@ -33,16 +32,12 @@ class Stint:
     """A thread's time at one destination.
 
     Attributes:
-        lingers: whether it waits for more when nothing is left; else it ends.
         stop: ends it between two batches.
-        idle: set while it waits for more.
     """
 
     since: float
     failing: bool
-    lingers: bool
     stop: Event = field(default_factory=Event)
-    idle: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,8 @@ class Dispatcher:
 
     Args:
         due: returns the destinations that have something due, at most as many as it is asked for.
-        serve: works at one destination until nothing is left there, and for as long beyond that as its stint says.
+        serve: works at one destination until nothing is left there, or its stint is told to stop.
+        wait: returns after so many seconds, or as soon as something may have become due.
         workers: threads.
     """
 
@@ -66,12 +62,14 @@ class Dispatcher:
         self,
         due: Callable[[int], list[DueDestination]],
         serve: Callable[[str, Stint], None],
+        wait: Callable[[float], object],
         *,
         workers: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._due = due
         self._serve = serve
+        self._wait = wait
         self._workers = workers
         self._clock = clock
         self._running: dict[str, tuple[Stint, Future[None]]] = {}
@@ -109,7 +107,7 @@ class Dispatcher:
                     elif self._clock() - last_work >= idle_seconds:
                         return
                     pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-                    stop.wait(pause)
+                    self._wait(pause)
             finally:
                 for stint in self._stints:
                     stint.stop.set()
@@ -141,10 +139,7 @@ class Dispatcher:
             if entry.destination_id not in self._running.keys() | resting
         ]
         failing = sum(stint.failing for stint in self._stints)
-        # One that waits may notice half a second late that it is to end; so they never have all of the threads.
-        lingering = sum(stint.lingers for stint in self._stints)
         free = self._workers - len(self._running)
-        crowded = len(waiting) > free
         # Sorting keeps the order of waiting within the two kinds.
         for entry in sorted(waiting, key=lambda entry: entry.failing):
             if not free:
@@ -156,14 +151,12 @@ class Dispatcher:
                     self._make_room(stint for stint in self._stints if stint.failing)
                     break
                 failing += 1
-            lingers = not crowded and lingering < (self._workers + 1) // 2
-            lingering += lingers
-            stint = Stint(self._clock(), entry.failing, lingers)
+            stint = Stint(self._clock(), entry.failing)
             self._running[entry.destination_id] = stint, threads.submit(self._serve, entry.destination_id, stint)
             free -= 1
         return bool(waiting)
 
     def _make_room(self, stints: Iterable[Stint]) -> None:
         for stint in stints:
-            if stint.idle.is_set() or self._clock() - stint.since >= _STINT_SECONDS:
+            if self._clock() - stint.since >= _STINT_SECONDS:
                 stint.stop.set()

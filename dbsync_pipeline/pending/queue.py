@@ -288,6 +288,16 @@ def destinations_due(connection: psycopg.Connection, limit: int) -> list[DueDest
         return cursor.fetchall()
 
 
+def listen(connection: psycopg.Connection) -> None:
+    """Have a session told by the sequencer when something has become pending."""
+    connection.execute(_LISTEN)
+
+
+def wait_for_work(connection: psycopg.Connection, seconds: float) -> bool:
+    """Wait until a session that listens is told something, at most so long; return whether it was."""
+    return bool(list(connection.notifies(timeout=seconds, stop_after=1)))
+
+
 def retry_now(
     connection: psycopg.Connection,
     *,
@@ -336,7 +346,7 @@ class PendingQueue:
         row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
         assert row is not None
         self._worker: int = row[0]
-        connection.execute(_LISTEN)
+        self._listens = False
 
     def __enter__(self) -> Self:
         return self
@@ -346,15 +356,17 @@ class PendingQueue:
     ) -> None:
         if not self._connection.closed:
             self.release()
-            self._connection.execute(_UNLISTEN)
+            if self._listens:
+                self._connection.execute(_UNLISTEN)
             self._connection.execute("select pg_advisory_unlock(%s, %s)", [_WORKER_LOCK_CLASS, self._worker])
 
     def claim(
         self, limit: int, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
     ) -> list[PendingItem]:
         """Take the rows that have waited longest and are due; nobody else gets them until they are given back."""
-        # What was notified until now is seen by this claim; kept, it would pile up while there is work.
-        self.wait(0)
+        if self._listens:
+            # What was notified until now is seen by this claim; kept, it would pile up while there is work.
+            self.wait(0)
         with self._connection.cursor(row_factory=class_row(PendingItem)) as cursor:
             cursor.execute(
                 _CLAIM,
@@ -370,9 +382,14 @@ class PendingQueue:
             )
             return cursor.fetchall()
 
+    def listen(self) -> None:
+        """Have the sequencer wake this worker from now on when it waits."""
+        listen(self._connection)
+        self._listens = True
+
     def wait(self, seconds: float) -> bool:
         """Wait until something may have become pending since the last claim, at most so long; return whether it has."""
-        return bool(list(self._connection.notifies(timeout=seconds, stop_after=1)))
+        return wait_for_work(self._connection, seconds)
 
     def complete(
         self, reached: dict[tuple[TenancyId, str], int], *, complete_up_to: int, outcomes: Iterable[Outcome] = ()

@@ -47,15 +47,17 @@ def test_a_session_is_the_same_whatever_the_database_says(session: ExternalSessi
     """D43: the owner's defaults count for nothing; what is acknowledged is durable."""
     name = urlsplit(source_url).path.strip("/")
     defaults = ("timezone = 'America/New_York'", "synchronous_commit = 'off'", "datestyle = 'German'")
-    for default in (*defaults, "search_path = 'evil, public'", "statement_timeout = 0"):
+    for default in (*defaults, "search_path = 'evil, public'", "statement_timeout = 0", "idle_session_timeout = '1s'"):
         session.connection.execute(f'alter database "{name}" set {default}')
     again = ExternalSession(address(source_url), SHORT)
+    names = ("timezone", "synchronous_commit", "search_path", "statement_timeout", "lock_timeout")
     shown = [
         again.connection.execute(sql.SQL("show {}").format(sql.SQL(name))).fetchone()
-        for name in ("timezone", "synchronous_commit", "search_path", "statement_timeout", "lock_timeout")
+        for name in (*names, "idle_in_transaction_session_timeout", "idle_session_timeout", "tcp_keepalives_idle")
     ]
     again.close()
-    assert shown == [("UTC",), ("on",), ("pg_catalog, pg_temp",), ("200ms",), ("50ms",)]
+    assert shown[:5] == [("UTC",), ("on",), ("pg_catalog, pg_temp",), ("200ms",), ("50ms",)]
+    assert shown[5:] == [("200ms",), ("1d",), ("30",)]
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,10 @@ def test_a_mapping_is_added_and_removed(pipeline: Harness, files: Files) -> None
         for old in (worker.run_once, sequencer.run_pass):
             with pytest.raises(NotInstalledError, match="squads is installed in the source, and not among"):
                 old()
-    dispatcher = before.external_dispatcher(pipeline.admin, report=lambda results: None)
-    with pytest.raises(NotInstalledError, match="squads"):
+    with (
+        before.external_dispatcher(pipeline.admin, report=lambda results: None) as dispatcher,
+        pytest.raises(NotInstalledError, match="squads"),
+    ):
         dispatcher.run(stop=Event(), max_seconds=5, idle_seconds=0, note=notes.append)
     assert notes == []
     pipeline.drain()

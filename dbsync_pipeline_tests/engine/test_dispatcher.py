@@ -9,7 +9,6 @@ from threading import Event, Semaphore
 
 import pytest
 
-from dbsync_pipeline import pipeline as deployment
 from dbsync_pipeline.engine import dispatcher
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher, Stint
@@ -36,7 +35,7 @@ class Scene:
         self.looks = 0
         self.error: BaseException | None = None
         self.act: Callable[[str], None] = lambda _: None
-        self.dispatcher = Dispatcher(self._due, self._serve, workers=workers, clock=lambda: self.now)
+        self.dispatcher = Dispatcher(self._due, self._serve, self.stop.wait, workers=workers, clock=lambda: self.now)
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     @staticmethod
@@ -125,38 +124,6 @@ def test_room_is_made_after_a_stint() -> None:
     scene.end()
 
 
-def test_one_that_waits_for_more_makes_room_at_once() -> None:
-    """Nobody's second has to be over for that, and who has work goes on."""
-    scene = Scene(workers=2, failing=[], good=["a", "b"])
-    scene.act = lambda name: scene.stints[name].idle.set() if name == "b" else None
-    scene.start()
-    scene.await_begun(2)
-    with scene.lock:
-        scene.waiting.append(DueDestination("c", failing=False))
-        scene.release["c"] = Event()
-    assert scene.stints["b"].stop.wait(PATIENCE_SECONDS)
-    assert not scene.stints["a"].stop.is_set()
-    scene.release["b"].set()
-    scene.await_begun(1)
-    assert scene.served[2] == "c"
-    scene.end()
-
-
-def test_half_of_the_threads_may_wait_for_more_and_none_where_others_wait() -> None:
-    scene = Scene(workers=3, failing=[], good=["a", "b", "c"])
-    scene.start()
-    scene.await_begun(3)
-    assert [scene.stints[name].lingers for name in "abc"] == [True, True, False]
-    with scene.lock:
-        scene.waiting = [DueDestination(name, failing=False) for name in "def"]
-        scene.release |= {name: Event() for name in "def"}
-    scene.release["a"].set()
-    scene.release["b"].set()
-    scene.await_begun(2)
-    assert [scene.stints[name].lingers for name in "de"] == [False, False]
-    scene.end()
-
-
 def begun(pipeline: Harness, count: int) -> tuple[list[str], Event, threading.Thread]:
     """Begin to serve whatever is due until so many deliveries are done; return what was served, and what ends it."""
     served: list[str] = []
@@ -167,9 +134,11 @@ def begun(pipeline: Harness, count: int) -> tuple[list[str], Event, threading.Th
         if len(served) >= count:
             stop.set()
 
-    run = pipeline.pipeline.external_dispatcher(pipeline.admin, report).run
-    everything = {"stop": stop, "max_seconds": math.inf, "idle_seconds": math.inf, "note": served.append}
-    thread = threading.Thread(target=run, kwargs=everything, daemon=True)
+    def run() -> None:
+        with pipeline.pipeline.external_dispatcher(pipeline.admin, report) as dispatcher:
+            dispatcher.run(stop=stop, max_seconds=math.inf, idle_seconds=math.inf, note=served.append)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return served, stop, thread
 
@@ -177,8 +146,7 @@ def begun(pipeline: Harness, count: int) -> tuple[list[str], Event, threading.Th
 def test_many_with_a_small_change_each_pass_one_after_another(
     pipeline: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for another's second or for its sessions, neither of which ends here."""
-    monkeypatch.setattr(deployment, "_LINGER_SECONDS", math.inf)
+    """Nobody waits for another's second, which does not end here."""
     monkeypatch.setattr(dispatcher, "_STINT_SECONDS", math.inf)
     pipeline.configure(external_workers=2)
     tenancies = [pipeline.app.tenancy() for _ in range(10)]

@@ -19,6 +19,7 @@ from dbsync_pipeline_tests.sequencer.test_loop import Clock
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return a clock that also tells how long a worker has waited for work."""
     clock = Clock()
+    monkeypatch.setattr(PendingQueue, "listen", lambda _queue: None)
     monkeypatch.setattr(PendingQueue, "wait", lambda _queue, seconds: clock.wait(seconds))
     return clock
 

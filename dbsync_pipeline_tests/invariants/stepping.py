@@ -19,6 +19,7 @@ from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.configured import read_database
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
+from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.engine.ahead import ReadAhead
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.engine.engine import Engine
@@ -179,7 +180,7 @@ class WatchedWorker:
         inner = PostgresDestination(
             external.destination_id,
             partial(read_database, self.queueing, external.destination_id),
-            pipeline.pipeline.external_session,
+            KeptSessions(pipeline.pipeline.external_session, most=0, idle_seconds=0),
             pipeline.catalog,
             pipeline.pipeline.external_tables,
             begin_again=partial(begin_again, self.queueing, external.destination_id),

@@ -327,6 +327,7 @@ def test_a_worker_without_the_lock_is_no_worker(pipeline: Harness, worker: Calla
 def test_a_waiting_worker_is_woken_by_the_sequencer(pipeline: Harness, worker: Callable[[], Worker]) -> None:
     """It hears of a pass that numbered something, also when it was busy at that moment."""
     queue = worker()
+    queue.listen()
     assert not queue.wait(0)
     pipeline.app.user(pipeline.app.tenancy())
     with pipeline.pipeline.sequencer() as sequencer:
@@ -338,6 +339,7 @@ def test_a_waiting_worker_is_woken_by_the_sequencer(pipeline: Harness, worker: C
 def test_a_pass_without_work_wakes_nobody(pipeline: Harness, worker: Callable[[], Worker]) -> None:
     """I9: idle stays idle."""
     queue = worker()
+    queue.listen()
     with pipeline.pipeline.sequencer() as sequencer:
         sequencer.run(stop=Event(), max_seconds=0, idle_seconds=0, report=lambda _result: None)
     assert not queue.wait(0)

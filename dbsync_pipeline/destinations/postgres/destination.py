@@ -23,6 +23,7 @@ from dbsync_pipeline.destinations.base import (
 )
 from dbsync_pipeline.destinations.configured import ExternalDatabase
 from dbsync_pipeline.destinations.postgres.first_load import FirstLoad
+from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import MergeStatements
 from dbsync_pipeline.destinations.postgres.tables import SEQUENCE, TENANCY, ExternalTables
@@ -56,7 +57,7 @@ class PostgresDestination(Destination):
     Args:
         destination_id: id in dbsync.destination.
         configured: reads how the database is configured right now; None when it is gone.
-        connect: opens a session from a connection string.
+        sessions: where its session comes from and is left, opened or kept.
         catalog: the mappings in use.
         tables: names and statements of the schema there.
         begin_again: makes mappings pending of which nothing can be relied on there.
@@ -66,7 +67,7 @@ class PostgresDestination(Destination):
         self,
         destination_id: str,
         configured: Callable[[], ExternalDatabase | None],
-        connect: Callable[[str], ExternalSession],
+        sessions: KeptSessions,
         catalog: Catalog,
         tables: ExternalTables,
         *,
@@ -74,23 +75,31 @@ class PostgresDestination(Destination):
     ) -> None:
         self._id = destination_id
         self._read_configuration = configured
-        self._connect = connect
+        self._sessions = sessions
         self._catalog = catalog
         self._tables = tables
         self._begin_again = begin_again
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
-        self._staged: set[str] = set()
+        self._looked_at = False
+        self._failed = False
         self._first_load = FirstLoad(tables)
         self._found: dict[Pair, _Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
 
     def close(self) -> None:
-        """End the session, if there is one."""
+        """Leave the session to whoever comes next, unless anything has failed since the worker began."""
+        if self._session is not None and self._configuration is not None and not self._failed:
+            self._sessions.leave(self._id, self._configuration.connection, self._session)
+            self._session = None
+        self._end()
+
+    def _end(self) -> None:
+        """End the session, if there is one; what is known of it goes with it."""
         if self._session is not None:
             self._session.close()
         self._session = None
-        self._staged.clear()
+        self._looked_at = False
         self._first_load = FirstLoad(self._tables)
         self._unready.clear()
 
@@ -139,12 +148,16 @@ class PostgresDestination(Destination):
         configuration = self._follow_configuration()
         if any(pair.tenancy_id != configuration.tenancy_id for pair in wanted):
             raise DbsyncError(f"external database {self._id} is not of that tenancy any more")
-        with self._lost_if_it_fails():
+        with self._doubted_if_it_fails():
+            before = self._session = self._session or self._sessions.take(self._id, configuration.connection)
             try:
                 self._ready(configuration, {pair.mapping_id for pair in wanted})
-            except NotInstalledError:
-                # What was there a moment ago was dropped; it is made again, once.
-                self.close()
+            except (NotInstalledError, UnreachableError) as error:
+                if before is None and isinstance(error, UnreachableError):
+                    raise
+                # What was there a moment ago was dropped, or the session has ended since it was last used, as when its
+                # server was restarted: once more, from the beginning.
+                self._end()
                 with _its_own_trouble():
                     self._ready(configuration, set())
         versions = {entry.mapping_id: entry.code_version for entry in self._catalog.mappings}
@@ -159,23 +172,24 @@ class PostgresDestination(Destination):
     def _follow_configuration(self) -> ExternalDatabase:
         configuration = self._read_configuration()
         if configuration is None or not configuration.enabled:
-            self.close()
+            self._end()
             raise DbsyncError(f"external database {self._id} is disabled or gone")
         if configuration != self._configuration:
-            self.close()
+            self._end()
         self._configuration = configuration
         return configuration
 
     def _ready(self, configuration: ExternalDatabase, claimed: set[str]) -> None:
-        """Open a session where there is none, look after its tables and those that failed, and read the marks."""
+        """Open a session where there is none, look after the tables once and those that failed, and read the marks."""
         received = [entry for entry in self._catalog.mappings if configuration.receives(entry.mapping_id)]
         suspects = [entry for entry in received if entry.mapping_id in self._unready.keys() & claimed]
-        opened = self._session is None
-        session = self._session = self._session or self._connect(configuration.connection)
-        if opened:
+        session = self._session = self._session or self._sessions.open(configuration.connection)
+        looking = not self._looked_at
+        if looking:
             with session.turn() as connection:
                 self._tables.prepare(connection, session.place)
                 suspects = self._tables.outdated(connection, received)
+            self._looked_at = True
         for mapping in suspects:
             self._unready.pop(mapping.mapping_id, None)
             try:
@@ -184,12 +198,15 @@ class PostgresDestination(Destination):
                     self._tables.install(connection, mapping, session.place)
             except (NotInstalledError, IncompatibleTargetError, RefusedForNowError, BadRowError) as error:
                 self._unready[mapping.mapping_id] = error
+                self._failed = True
         with session.turn() as connection:
             self._found = self._marks(connection, configuration)
-        if opened or suspects:
+        if looking or suspects:
             # Tables that were dropped, emptied of a column, or filled in an earlier form.
             whole = {pair.mapping_id for pair, mark in self._found.items() if mark.version}
-            self._begin_again([entry.mapping_id for entry in received if entry.mapping_id not in whole])
+            broken = [entry.mapping_id for entry in received if entry.mapping_id not in whole]
+            if broken:
+                self._begin_again(broken)
 
     def _marks(self, connection: psycopg.Connection, configuration: ExternalDatabase) -> dict[Pair, _Mark]:
         statement = sql.SQL(
@@ -209,7 +226,7 @@ class PostgresDestination(Destination):
             raise self._unready[mapping.mapping_id]
         session = self._require_session()
         try:
-            with self._lost_if_it_fails():
+            with self._doubted_if_it_fails():
                 self._stage(session, mapping)
                 with session.turn() as connection, connection.transaction():
                     self._move(connection, slices)
@@ -234,7 +251,7 @@ class PostgresDestination(Destination):
         empty = [entry for entry in slices if not self._is_there(entry)]
         if not empty:
             return
-        with _its_own_trouble(), self._lost_if_it_fails(), self._require_session().turn() as connection:
+        with _its_own_trouble(), self._doubted_if_it_fails(), self._require_session().turn() as connection:
             for entry in empty:
                 # Whoever was faster has moved it for the same reason.
                 with suppress(SupersededError):
@@ -275,19 +292,21 @@ class PostgresDestination(Destination):
         return self._session
 
     @contextmanager
-    def _lost_if_it_fails(self) -> Generator[None]:
-        """After a session is lost, the next turn opens another."""
+    def _doubted_if_it_fails(self) -> Generator[None]:
+        """Once anything has failed, the session is not left to others; once it is lost, the next turn opens another."""
         try:
             yield
-        except UnreachableError:
-            self.close()
+        except DbsyncError as error:
+            self._failed = True
+            if isinstance(error, UnreachableError):
+                self._end()
             raise
 
     def _stage(self, session: ExternalSession, mapping: SyncMapping) -> None:
-        if mapping.mapping_id not in self._staged:
+        if mapping.mapping_id not in session.staged:
             with session.turn() as connection:
                 connection.execute(MergeStatements(self._tables, mapping).make_stage)
-            self._staged.add(mapping.mapping_id)
+            session.staged.add(mapping.mapping_id)
 
     @property
     def _owner(self) -> TenancyId:

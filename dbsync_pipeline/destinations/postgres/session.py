@@ -1,7 +1,8 @@
 """A session on an external database, and what its errors mean here.
 
 It has bounds of its own, so that a database that hangs costs nothing but its own turn: connecting, statements and locks
-end by the server's own limits, and a server that has fallen silent altogether is cut off from this side. Names resolve
+end by the server's own limits, and a server that has fallen silent altogether is cut off from this side. A worker that
+hangs, or is gone without a word, costs the database little, too: the server ends its session by itself. Names resolve
 in `pg_catalog` alone, whatever the database's owner has put elsewhere, and what is acknowledged is durable (I5).
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from dbsync_pipeline.destinations.postgres.address import Address
 from dbsync_pipeline.errors import (
@@ -30,6 +32,16 @@ from dbsync_pipeline.errors import (
 
 _GRACE_SECONDS = 5.0
 """What a server gets beyond its own limits before it is taken for silent."""
+
+_LONGEST_IDLE_SECONDS = 86_400
+"""So long a worker never needs between two statements, though it may sweep a large database meanwhile; sessions without
+work it ends itself, and far sooner."""
+
+_IDLE_TIMEOUT_SINCE = 140_000
+"""The version that knows a limit for idle sessions; an older one refuses to set it."""
+
+_KEEPALIVE = {"idle": "30", "interval": "10", "count": "3"}
+"""A side that is gone without a word is noticed within a minute by the other, not in the two hours of most systems."""
 
 _SET_UP = "select set_config(name, setting, false) from json_each_text(%s::json) as given (name, setting)"
 
@@ -62,6 +74,8 @@ class ExternalSession:
     def __init__(self, address: Address, limits: TimeLimits) -> None:
         """Open it."""
         self.place = address.place
+        self.staged = set[str]()
+        """Ids of the mappings that this session has made a stage for."""
         self._limits = limits
         self._silent_at = 0.0
         self._connection: psycopg.Connection | None = None
@@ -71,6 +85,7 @@ class ExternalSession:
                 # libpq takes one second for none at all.
                 connect_timeout=max(2, round(limits.connect)),
                 tcp_user_timeout=round((limits.connect + _GRACE_SECONDS) * 1_000),
+                **{f"keepalives_{name}": value for name, value in _KEEPALIVE.items()},
                 client_encoding="UTF8",
                 autocommit=True,
             )
@@ -88,6 +103,7 @@ class ExternalSession:
 
     def _settings(self) -> dict[str, str]:
         statement, lock = self._statement_timeout, f"{self._limits.lock * 1_000:.0f}ms"
+        knows_idle = self.connection.info.server_version >= _IDLE_TIMEOUT_SINCE
         return {
             "timezone": "UTC",
             "datestyle": "ISO",
@@ -96,7 +112,14 @@ class ExternalSession:
             "statement_timeout": statement,
             "lock_timeout": lock,
             "idle_in_transaction_session_timeout": statement,
+            **({"idle_session_timeout": f"{_LONGEST_IDLE_SECONDS}s"} if knows_idle else {}),
+            **{f"tcp_keepalives_{name}": value for name, value in _KEEPALIVE.items()},
         }
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it can be used and nothing is open in it, for all that is known here."""
+        return self.connection.info.transaction_status == TransactionStatus.IDLE
 
     def close(self) -> None:
         """End it."""
