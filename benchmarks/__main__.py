@@ -15,6 +15,7 @@ from benchmarks import (
     first_load,
     idle,
     latency,
+    scaling,
     sequencer,
     sweep,
     takeover,
@@ -37,6 +38,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "sweep_ten_thousand_tenancies": sweep.run,
     "fairness": fairness.run,
     "takeover": takeover.run,
+    "scaling": scaling.run,
     "idle": idle.run,
     "verify": verify.run,
 }

@@ -138,6 +138,11 @@ def expect_all_delivered(results: list[SyncResult]) -> None:
         raise AssertionError(f"the worker failed: {errors}")
 
 
+def expect_all_served(line: str) -> None:
+    """Fail where the dispatcher has something to say about a database."""
+    raise AssertionError(f"a database could not be served: {line}")
+
+
 def _number(pipeline: Pipeline, stop: ProcessEvent) -> None:
     with pipeline.sequencer() as sequencer:
         sequencer.run(stop=cast("Event", stop), max_seconds=_FOREVER, idle_seconds=_FOREVER, report=expect_no_errors)

@@ -4,7 +4,9 @@ Unlike a latency, that is the same on a busy machine as on a quiet one, but for 
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from dbsync_pipeline.pipeline import Pipeline
 
@@ -39,3 +41,23 @@ def _children(pid: int) -> list[int]:
 
 def _command(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@dataclass(frozen=True)
+class MachineTime:
+    """What all processors of the machine have done since it started, in ticks."""
+
+    busy: int
+    whole: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """Look."""
+        # Guests are counted as users, too.
+        ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        idle, waiting = ticks[3:5]
+        return cls(sum(ticks) - idle - waiting, sum(ticks))
+
+    def busy_since(self, before: Self) -> float:
+        """Return which share of them was busy."""
+        return (self.busy - before.busy) / max(self.whole - before.whole, 1)

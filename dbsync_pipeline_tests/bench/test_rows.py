@@ -50,6 +50,12 @@ _ROWS = {
     "sweep_ten_thousand_tenancies": ["sweep_ten_thousand_tenancies", "sweep_inserts_per_batch", "sweep_parts"],
     "fairness": ["fairness_p99"],
     "takeover": ["takeover_longest_lag"],
+    "scaling": [
+        "scaling_external_2_workers",
+        "scaling_external_4_workers",
+        "scaling_clickhouse_2_workers",
+        "scaling_clickhouse_4_workers",
+    ],
     "idle": [
         "idle_sequencer_statements",
         "idle_sequencer_tick",
