@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     capture_overhead,
+    dagster_latency,
     external_latency,
     external_load,
     fairness,
@@ -34,6 +35,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "sequencer": sequencer.run,
     "capture_overhead": capture_overhead.run,
     "commit_to_clickhouse": latency.run,
+    "commit_to_clickhouse_dagster": dagster_latency.run,
     "commit_to_postgres": external_latency.run,
     "sweep_ten_thousand_tenancies": sweep.run,
     "fairness": fairness.run,

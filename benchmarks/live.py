@@ -54,11 +54,11 @@ class Deployment:
 
     Args:
         pipeline: a deployment at rest.
-        deliver: the worker.
+        deliver: the worker; without one, whoever numbers and delivers has been started already.
         writing: whether the application writes, too.
     """
 
-    def __init__(self, pipeline: Pipeline, deliver: Work, *, writing: bool = True) -> None:
+    def __init__(self, pipeline: Pipeline, deliver: Work | None, *, writing: bool = True) -> None:
         self._pipeline = pipeline
         self._deliver = deliver
         self._writing = writing
@@ -67,8 +67,9 @@ class Deployment:
         self._members: dict[str, _Member] = {}
 
     def __enter__(self) -> Self:
-        self._start("sequencer", _number)
-        self._start("worker", self._deliver)
+        if self._deliver is not None:
+            self._start("sequencer", _number)
+            self._start("worker", self._deliver)
         if self._writing:
             self._start("writer", _write, self._written)
         return self
@@ -95,6 +96,7 @@ class Deployment:
 
     def replace_worker(self) -> None:
         """Kill the worker, as a crash would, and start its successor once it is gone."""
+        assert self._deliver is not None
         killed = self._members["worker"].process
         killed.kill()
         killed.join()

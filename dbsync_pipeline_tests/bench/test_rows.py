@@ -41,6 +41,11 @@ _ROWS = {
         "commit_to_clickhouse_p99",
         "commit_to_clickhouse_processor",
     ],
+    "commit_to_clickhouse_dagster": [
+        "commit_to_clickhouse_dagster_p50",
+        "commit_to_clickhouse_dagster_p95",
+        "commit_to_clickhouse_dagster_p99",
+    ],
     "commit_to_postgres": [
         "commit_to_postgres_p50",
         "commit_to_postgres_p95",
