@@ -13,13 +13,11 @@ import psycopg
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dbsync_pipeline.destinations.clickhouse.part_budget import active_parts
+from dbsync_pipeline.destinations.clickhouse.sizes import LONGEST_LOOK_SECONDS, StoredTable, read_stored
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.pending.tally import Delivered
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.status import MappingStatus, Status, read_status_soon
-
-_LONGEST_CLICKHOUSE_SECONDS = 5
 
 _UP = "1 when the source answered, and has what `dbsync init` makes; else 0, and nothing else of it."
 _CLICKHOUSE_UP = "1 when ClickHouse answered, else 0."
@@ -43,6 +41,11 @@ _OF_A_COPY: tuple[tuple[str, str, Callable[[MappingStatus], float]], ...] = (
 _DELIVERIES: tuple[tuple[str, str, Callable[[Delivered], int]], ...] = (
     ("dbsync_delivered_rows", "Rows and tombstones delivered, each as often as it was.", lambda of: of.rows),
     ("dbsync_delivery_failures", "How often a pair's delivery has failed.", lambda of: of.failed),
+)
+_OF_A_TABLE: tuple[tuple[str, str, Callable[[StoredTable], int]], ...] = (
+    ("dbsync_clickhouse_parts", "Active parts of the mapping's table in ClickHouse.", lambda of: of.parts),
+    ("dbsync_clickhouse_rows", "Rows in them, every version that was not merged away.", lambda of: of.rows),
+    ("dbsync_clickhouse_bytes", "Bytes that they take on disk.", lambda of: of.bytes),
 )
 
 logger = logging.getLogger(__name__)
@@ -103,19 +106,18 @@ class PipelineCollector(Collector):
     def _of_clickhouse(self) -> Iterator[Metric]:
         pipeline = self._pipeline
         try:
-            with pipeline.clickhouse(answer_seconds=_LONGEST_CLICKHOUSE_SECONDS) as clickhouse:
-                found = active_parts(clickhouse, pipeline.clickhouse_names.internal)
+            with pipeline.clickhouse(answer_seconds=LONGEST_LOOK_SECONDS) as clickhouse:
+                found = read_stored(clickhouse, pipeline.catalog, pipeline.clickhouse_names)
         except DbsyncError as error:
             _say(error)
             yield GaugeMetricFamily("dbsync_clickhouse_up", _CLICKHOUSE_UP, 0)
             return
         yield GaugeMetricFamily("dbsync_clickhouse_up", _CLICKHOUSE_UP, 1)
-        parts = GaugeMetricFamily(
-            "dbsync_clickhouse_parts", "Active parts of the mapping's table in ClickHouse.", labels=["mapping"]
-        )
-        for mapping in pipeline.catalog.mappings:
-            parts.add_metric([mapping.mapping_id], found.get(mapping.mapping_id, 0))
-        yield parts
+        for name, meaning, size in _OF_A_TABLE:
+            family = GaugeMetricFamily(name, meaning, labels=["mapping"])
+            for table in found:
+                family.add_metric([table.mapping_id], size(table))
+            yield family
 
 
 def _say(error: Exception) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dbsync_pipeline.cli.output import console, errors
-from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.destinations.clickhouse.sizes import LONGEST_LOOK_SECONDS, StoredTable, read_stored
+from dbsync_pipeline.errors import DbsyncError, UnreachableError
 from dbsync_pipeline.pending.tally import Delivered
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
@@ -40,14 +41,15 @@ def status(
     """
     pipeline = Pipeline(load_settings())
 
-    def look() -> Status:
+    def look() -> _Look:
         with pipeline.source("status") as connection:
-            return read_status(connection, pipeline.catalog, pipeline.columns, tenancy=tenancy)
+            found = read_status(connection, pipeline.catalog, pipeline.columns, tenancy=tenancy)
+        return _Look(found, _stored(pipeline))
 
     if watch is not None:
         _watch(look, watch, as_json=as_json)
     elif as_json:
-        typer.echo(json.dumps(asdict(look()), indent=2, default=str))
+        typer.echo(look().json(indent=2))
     else:
         console.print(_shown(look()), soft_wrap=True)
 
@@ -58,7 +60,34 @@ def next_attempt(at: datetime | None) -> str:
     return f"in {seconds:.0f} s" if seconds >= 1 else "now"
 
 
-def _watch(look: Callable[[], Status], seconds: float, *, as_json: bool) -> None:
+@dataclass(frozen=True)
+class _Stored:
+    """What the copies in ClickHouse take, or why that is not known: the state of the copies is the source's to say."""
+
+    tables: list[StoredTable]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """All that is shown."""
+
+    status: Status
+    clickhouse: _Stored
+
+    def json(self, *, indent: int | None = None) -> str:
+        return json.dumps({**asdict(self.status), "clickhouse": asdict(self.clickhouse)}, indent=indent, default=str)
+
+
+def _stored(pipeline: Pipeline) -> _Stored:
+    try:
+        with pipeline.clickhouse(answer_seconds=LONGEST_LOOK_SECONDS) as clickhouse:
+            return _Stored(read_stored(clickhouse, pipeline.catalog, pipeline.clickhouse_names))
+    except DbsyncError as error:
+        return _Stored([], error.what)
+
+
+def _watch(look: Callable[[], _Look], seconds: float, *, as_json: bool) -> None:
     """Show the state until interrupted: in place on a terminal, one after the other elsewhere."""
     rates = _Rates()
     in_place = console.is_terminal and not as_json
@@ -72,11 +101,11 @@ def _watch(look: Callable[[], Status], seconds: float, *, as_json: bool) -> None
                 errors.print(str(error), style="red", markup=False, soft_wrap=True)
             else:
                 if as_json:
-                    typer.echo(json.dumps(asdict(found), default=str))
+                    typer.echo(found.json())
                 elif live is None:
-                    console.print(_shown(found), rates.lines(found), soft_wrap=True)
+                    console.print(_shown(found), rates.lines(found.status), soft_wrap=True)
                 else:
-                    live.update(Group(_shown(found), rates.lines(found)), refresh=True)
+                    live.update(Group(_shown(found), rates.lines(found.status)), refresh=True)
             time.sleep(seconds)
 
 
@@ -106,9 +135,10 @@ class _Rates:
         )
 
 
-def _shown(found: Status) -> Group:
+def _shown(look: _Look) -> Group:
+    found = look.status
     sizes = ", ".join(f"{entry.table_name} {entry.rows:,} rows, {decimal(entry.bytes)}" for entry in found.sizes)
-    lines = [Text(f"In the source: {sizes}.")]
+    lines = [Text(f"In the source: {sizes}."), _stored_line(look.clickhouse)]
     waiting = [entry for entry in found.mappings if entry.oldest_tenancy is not None]
     if waiting:
         oldest = max(waiting, key=lambda entry: entry.lag_seconds)
@@ -130,6 +160,15 @@ def _shown(found: Status) -> Group:
     if len(found.failing) == MOST_FAILING_LISTED:
         lines.append(Text(f"These {MOST_FAILING_LISTED} have waited longest; there may be more.", style="red"))
     return Group(_mapping_table(found.mappings), *lines)
+
+
+def _stored_line(found: _Stored) -> Text:
+    if found.error is not None:
+        return Text(f"What is in ClickHouse is not known: {found.error}", style="yellow")
+    sizes = ", ".join(
+        f"{entry.mapping_id} {entry.rows:,} rows, {decimal(entry.bytes)}" for entry in found.tables if entry.rows
+    )
+    return Text(f"In ClickHouse, with former versions: {sizes or 'nothing'}.")
 
 
 def _mapping_table(found: list[MappingStatus]) -> Table:

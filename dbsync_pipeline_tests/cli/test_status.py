@@ -4,6 +4,9 @@ import json
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
+
+import pytest
 
 from dbsync_pipeline_tests.cli.commands import DBSYNC, Command, environment, sign_up
 from dbsync_pipeline_tests.harness import Harness
@@ -21,6 +24,9 @@ def test_watching_goes_on_until_it_is_interrupted(pipeline: Harness) -> None:
         watching.send_signal(signal.SIGINT)
     assert watching.returncode == 130
     for look in looks:
+        # The source says how copies stand; that ClickHouse does not answer leaves out nothing of it.
+        assert look["clickhouse"]["tables"] == []
+        assert "unused" in look["clickhouse"]["error"]
         (users,) = [entry for entry in look["mappings"] if entry["mapping_id"] == "users"]
         assert (users["oldest_tenancy"], users["waiting_for_delivery"]) == (tenancy, 1)
 
@@ -39,6 +45,7 @@ def test_watching_goes_on_until_it_is_interrupted(pipeline: Harness) -> None:
             assert seen[-1]
         watching.send_signal(signal.SIGINT)
     assert any("users in clickhouse has waited longest" in text and tenancy in text for text in seen)
+    assert any("What is in ClickHouse is not known: " in text for text in seen)
 
 
 def test_the_table_shows_what_workers_have_claimed(pipeline: Harness, dbsync: Command) -> None:
@@ -53,6 +60,32 @@ def test_the_table_shows_what_workers_have_claimed(pipeline: Harness, dbsync: Co
     (users,) = [line.split() for line in lines if line.split()[:2] == ["users", "clickhouse"]]
     shown = dict(zip([name.strip() for name in names if name.strip()], users, strict=False))
     assert (shown["pending"], shown["claimed"]) == ("2", "1")
+
+
+@pytest.fixture
+def unmerged(pipeline: Harness) -> Iterator[Harness]:
+    """A pipeline whose users keep every version in ClickHouse."""
+    users = pipeline.names.table(pipeline.catalog.mapping("users"))
+    pipeline.clickhouse.execute(f"system stop merges {users}")
+    yield pipeline
+    pipeline.clickhouse.execute(f"system start merges {users}")
+
+
+def test_what_the_copies_take_in_clickhouse_is_shown(unmerged: Harness, dbsync: Command) -> None:
+    """Every version of a row, for as long as it is there."""
+    assert "In ClickHouse, with former versions: nothing." in dbsync("status").stdout
+    sign_up(unmerged, ["Ada", "Grace"])
+    unmerged.drain()
+    unmerged.app.run('update "ProjectUser" set "displayName" = \'changed\'')
+    unmerged.drain()
+    ours = {"DBSYNC_CLICKHOUSE_DATABASE": unmerged.server.clickhouse_database}
+    stored = json.loads(dbsync("status", "--json", **ours).stdout)["clickhouse"]
+    tables = {entry["mapping_id"]: entry for entry in stored["tables"]}
+    assert (stored["error"], len(tables)) == (None, len(unmerged.catalog.mappings))
+    assert (tables["users"]["parts"], tables["users"]["rows"]) == (2, 4)
+    assert tables["users"]["bytes"] > 0
+    assert tables["teams"] == {"mapping_id": "teams", "parts": 0, "rows": 0, "bytes": 0}
+    assert "In ClickHouse, with former versions: users 4 rows, " in dbsync("status", **ours).stdout
 
 
 def test_what_was_delivered_last_is_in_the_table(pipeline: Harness, dbsync: Command) -> None:

@@ -87,6 +87,9 @@ def test_a_scrape_says_what_waits_where(pipeline: Harness) -> None:
     pipeline.sync()
     after = scrape(pipeline.pipeline)
     assert value(after, "dbsync_clickhouse_parts", mapping="users") == 1
+    assert value(after, "dbsync_clickhouse_rows", mapping="users") == 1
+    assert value(after, "dbsync_clickhouse_bytes", mapping="users") > 0
+    assert value(after, "dbsync_clickhouse_bytes", mapping="teams") == 0
     assert value(after, "dbsync_delivered_rows", mapping="users", kind="clickhouse") == 1
 
 

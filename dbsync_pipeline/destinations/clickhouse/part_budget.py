@@ -42,16 +42,6 @@ where t.database = {database:String}
 """
 
 
-def active_parts(clickhouse: ClickHouse, database: str) -> dict[str, int]:
-    """Return how many active parts each table of a database has."""
-    return dict(
-        clickhouse.query(
-            "select table, count() from system.parts where active and database = {database:String} group by table",
-            {"database": database},
-        )
-    )
-
-
 class PartBudget:
     """One worker's allowance for the tables of one database."""
 
