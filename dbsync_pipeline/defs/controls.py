@@ -14,6 +14,9 @@ from dbsync_pipeline.controls import Controlled, Part
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import visible_failures
 
+_TAGS = {"dagster/priority": "20"}
+"""In Dagster's queue, before everything else, what delivers included: a person waits for it, and it is over at once."""
+
 
 class PartChoice(dg.Config):
     """What of delivery is meant; what is not named is not narrowed down."""
@@ -77,22 +80,22 @@ def _change(
 def build_control_jobs() -> list[dg.JobDefinition]:
     """Return the jobs that a person starts."""
 
-    @dg.job(name="pause_job", executor_def=dg.in_process_executor)  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
+    @dg.job(name="pause_job", executor_def=dg.in_process_executor, tags=_TAGS)  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
     def pause_job() -> None:
         """Stops numbering or delivery until `resume_job` runs with the same config; changes wait meanwhile."""
         pause()
 
-    @dg.job(name="resume_job", executor_def=dg.in_process_executor)  # pyright: ignore[reportUnknownMemberType] -- likewise
+    @dg.job(name="resume_job", executor_def=dg.in_process_executor, tags=_TAGS)  # pyright: ignore[reportUnknownMemberType] -- likewise
     def resume_job() -> None:
         """Ends the pause that was begun with the same config; what stays paused by another one is named."""
         resume()
 
-    @dg.job(name="retry_job", executor_def=dg.in_process_executor)  # pyright: ignore[reportUnknownMemberType] -- likewise
+    @dg.job(name="retry_job", executor_def=dg.in_process_executor, tags=_TAGS)  # pyright: ignore[reportUnknownMemberType] -- likewise
     def retry_job() -> None:
         """Has what rests after a failure tried at once by the runs that are at work, or by those that are started."""
         retry()
 
-    @dg.job(name="resync_job", executor_def=dg.in_process_executor)  # pyright: ignore[reportUnknownMemberType] -- likewise
+    @dg.job(name="resync_job", executor_def=dg.in_process_executor, tags=_TAGS)  # pyright: ignore[reportUnknownMemberType] -- likewise
     def resync_job() -> None:
         """Has everything of a tenancy or a mapping delivered again, over what is there; readers see no gap."""
         resync()

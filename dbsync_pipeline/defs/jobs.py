@@ -41,7 +41,7 @@ And for no longer than a run works: else a third one would record beside it, and
 """
 
 _PRIORITY = "10"
-"""In Dagster's queue, where everything else has 0: numbering and delivery do not wait behind a backfill's runs."""
+"""In Dagster's queue, where all but `controls` has 0: numbering and delivery do not wait behind a backfill's runs."""
 
 _MARGIN_SECONDS = 300.0
 """What a run may take beyond its time to finish its last batch, before Dagster ends it."""

@@ -12,6 +12,7 @@ import yaml
 from pydantic import SecretStr
 
 from dbsync_pipeline.definitions import build_defs
+from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import EXTERNAL_SYNC_JOB, SEQUENCER_JOB, SYNC_JOB, build_jobs
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key, source_key, view_key
@@ -102,6 +103,14 @@ def test_at_most_three_runs_of_a_place_are_under_way(run_seconds: float) -> None
     longest = {job.name: float(job.run_tags["dagster/max_runtime"]) for job in build_jobs(settings)}
     for job in (SYNC_JOB, EXTERNAL_SYNC_JOB):
         assert 0 < longest[job] - longest[SEQUENCER_JOB] <= run_seconds
+
+
+def test_what_a_person_starts_passes_everything_in_the_queue() -> None:
+    """An operator who stops delivery is not to wait behind the runs of a backfill, nor behind those that deliver."""
+    priority = {job.name: int(job.run_tags.get("dagster/priority", "0")) for job in build_defs().resolve_all_job_defs()}
+    controls = {priority.pop(job.name) for job in build_control_jobs()}
+    live = {priority.pop(name) for name in (SEQUENCER_JOB, SYNC_JOB, EXTERNAL_SYNC_JOB)}
+    assert min(controls) > max(live) > max(priority.values())
 
 
 def test_every_asset_is_described_and_owned() -> None:
