@@ -19,8 +19,9 @@ def in_new_process(
         return pool.submit(function, *arguments, **named).result()
 
 
-def peak_memory() -> float:
-    """Return the most memory this process ever had resident, in MB."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+def peak_memory(pid: int | None = None) -> float:
+    """Return the most memory that a process, or else this one, ever had resident, in MB."""
+    status = Path(f"/proc/{pid or 'self'}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     assert found is not None
     return int(found[1]) / 1000

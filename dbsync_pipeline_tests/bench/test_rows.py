@@ -53,7 +53,7 @@ _ROWS = {
         "commit_to_postgres_processor",
     ],
     "sweep_ten_thousand_tenancies": ["sweep_ten_thousand_tenancies", "sweep_inserts_per_batch", "sweep_parts"],
-    "fairness": ["fairness_p99"],
+    "fairness": ["fairness_p99", "memory_worker_5m"],
     "takeover": ["takeover_longest_lag"],
     "scaling": [
         "scaling_external_2_workers",
