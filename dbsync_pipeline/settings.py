@@ -134,7 +134,12 @@ class Settings(_SettingsOfEveryCommand):
         int, Field(ge=1, description="Runs of `external_sync_job` that are kept up while something is due.")
     ] = 1
     tombstone_retention_days: Annotated[
-        float, Field(ge=0, description="How old tombstones that every copy has got are when a purge removes them.")
+        float,
+        Field(
+            ge=0,
+            description="How old tombstones that every copy has got, and ClickHouse's deleted rows, are when a purge "
+            "removes them.",
+        ),
     ] = 30.0
     erase_after_days: Annotated[
         float, Field(ge=0, description="How long ago a tenancy was deleted when the schedule erases it.")

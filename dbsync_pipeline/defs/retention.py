@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs] -- it has none
 from pydantic import Field
 
-from dbsync_pipeline import erasure, retention
+from dbsync_pipeline import cleanup, erasure, retention
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.erasure import Erased
@@ -27,14 +27,22 @@ class EraseChoice(dg.Config):
     tenancy: str | None = Field(default=None, description="Only this tenancy, at once; the source must not have it.")
 
 
-@dg.op(description="Removes tombstones that every copy has got, and that are old enough.")
+@dg.op(description="Removes old tombstones that every copy has got, and ClickHouse's old deleted rows.")
 def purge(context: dg.OpExecutionContext, databases: Databases) -> None:
     """Purge as the settings say."""
     pipeline = databases.pipeline()
+    days = pipeline.settings.tombstone_retention_days
     with visible_failures(), pipeline.source("purge") as connection:
-        done = retention.purge(connection, pipeline.catalog, days=pipeline.settings.tombstone_retention_days)
+        done = retention.purge(connection, pipeline.catalog, days=days)
+    cleaned = cleanup.clean_up(pipeline, days=days)
     context.add_output_metadata(
-        {"tombstones": done.tombstones, "tombstones_left": done.left.rows, "bytes_left": done.left.bytes}
+        {
+            "tombstones": done.tombstones,
+            "tombstones_left": done.left.rows,
+            "bytes_left": done.left.bytes,
+            "clickhouse_rows": cleaned.rows,
+            "clickhouse_left": dg.MetadataValue.json(cleaned.left),
+        }
     )
 
 
@@ -93,7 +101,7 @@ def build_retention_schedules() -> list[dg.ScheduleDefinition]:
         name="purge_job", executor_def=dg.in_process_executor, tags=_tags("purge")
     )
     def purge_job() -> None:
-        """Removes tombstones that every copy has got, once they are older than `DBSYNC_TOMBSTONE_RETENTION_DAYS`."""
+        """Removes tombstones that every copy has got, and deleted rows, after `DBSYNC_TOMBSTONE_RETENTION_DAYS`."""
         purge()
 
     @dg.job(  # pyright: ignore[reportUnknownMemberType] -- likewise
@@ -104,7 +112,7 @@ def build_retention_schedules() -> list[dg.ScheduleDefinition]:
         erase()
 
     return [
-        _daily("purge_schedule", purge_job, "17 3 * * *", "Removes old tombstones once a day."),
+        _daily("purge_schedule", purge_job, "17 3 * * *", "Removes old tombstones and deleted rows once a day."),
         _daily("erase_schedule", erase_job, "47 3 * * *", "Erases once a day the tenancies that are due."),
     ]
 

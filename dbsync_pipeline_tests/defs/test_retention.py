@@ -13,11 +13,19 @@ from dbsync_pipeline_tests.harness import Harness
 
 def test_old_tombstones_go(pipeline: Harness, deployment: Deployment) -> None:
     user = pipeline.app.user(pipeline.app.tenancy())
+    pipeline.drain()
     pipeline.app.delete("ProjectUser", projectUserId=user)
     pipeline.drain()
     assert said(deployment.run("purge_job"))["tombstones"] == 0
     pipeline.admin.execute("update dbsync.tombstone set created_at = created_at - interval '31 days'")
-    assert said(deployment.run("purge_job"))["tombstones"] == 1
+    done = said(deployment.run("purge_job"))
+    assert (done["tombstones"], done["clickhouse_rows"], done["clickhouse_left"]) == (1, 0, [])
+    pipeline.clickhouse.execute(
+        f"alter table {pipeline.names.table(pipeline.catalog.mapping('users'))} "
+        "update sync_created_at = sync_created_at - interval 31 day where true settings mutations_sync = 2"
+    )
+    assert said(deployment.run("purge_job"))["clickhouse_rows"] == 1
+    assert pipeline.versions("users") == []
 
 
 def test_the_deleted_are_erased_when_they_are_due_or_named(pipeline: Harness, deployment: Deployment) -> None:

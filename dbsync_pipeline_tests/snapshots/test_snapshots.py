@@ -15,6 +15,7 @@ from psycopg import sql
 from dbsync_pipeline.capture import triggers
 from dbsync_pipeline.destinations.base import Pair, Slice
 from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.destinations.clickhouse.cleaning import ClickHouseCleaning
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.extraction import Extraction
 from dbsync_pipeline.mappings.schema import read_schema
@@ -103,6 +104,22 @@ def test_what_a_cluster_gets_is_clickhouses_sql(pipeline: Harness) -> None:
         assert "on cluster `all-of-it`" in step.statement
 
 
+def clickhouse_cleanup(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    made = ClickHouseCleaning(pipeline.clickhouse, pipeline.catalog, NAMES, seconds=60)
+    statements = [made.inserting()]
+    for mapping in pipeline.catalog.mappings:
+        statements += [made.superseded(mapping), made.removal(mapping)]
+    moment = "toDateTime64('2026-01-01 00:00:00.000'"
+    yield "clickhouse_cleanup", re.sub(r"toDateTime64\('[^']+'", moment, readable(*statements))
+
+
+def test_who_inserts_is_asked_of_every_replica(pipeline: Harness) -> None:
+    names = tables.ClickHouseNames("analytics", "all-of-it")
+    statement = ClickHouseCleaning(pipeline.clickhouse, pipeline.catalog, names, seconds=60).inserting()
+    assert pipeline.clickhouse.query(f"explain ast {statement}")
+    assert "from clusterAllReplicas('all-of-it', system.processes) where" in statement
+
+
 def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
     def questions(rows: Rows) -> list[sql.Composable | str]:
         return [rows.sums(), rows.buckets(256), rows.hashes(Buckets(256, (1, 2)))]
@@ -136,7 +153,9 @@ def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
             )
 
 
-@pytest.mark.parametrize("stage", [capture, sequencer, extraction, clickhouse, clickhouse_cluster, verification])
+@pytest.mark.parametrize(
+    "stage", [capture, sequencer, extraction, clickhouse, clickhouse_cluster, clickhouse_cleanup, verification]
+)
 def test_generated_sql_is_as_in_its_snapshot(pipeline: Harness, stage: object) -> None:
     assert callable(stage)
     made: dict[str, str] = dict(stage(pipeline))

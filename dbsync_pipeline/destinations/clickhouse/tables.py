@@ -19,7 +19,7 @@ PROGRESS_VIEW = "sync_progress"
 TENANCY = "tenancy_id"
 SEQUENCE = "sync_sequence_id"
 DELETED = "sync_is_deleted"
-_CREATED = "sync_created_at"
+CREATED = "sync_created_at"
 
 REPLICATED_SETTINGS: dict[str, object] = {
     # An acknowledged insert is on most replicas, so that a checkpoint never outlives the rows that it stands for. A
@@ -141,7 +141,7 @@ def readable_columns(catalog: Catalog, mapping: SyncMapping) -> tuple[TargetColu
 _BOOKKEEPING = (
     TargetColumn(SEQUENCE, "UInt64"),
     TargetColumn(DELETED, "UInt8"),
-    TargetColumn(_CREATED, "DateTime64(3, 'UTC')", default="now64(3)"),
+    TargetColumn(CREATED, "DateTime64(3, 'UTC')", default="now64(3)"),
 )
 
 
