@@ -258,7 +258,7 @@ class Harness:
         pipeline = Pipeline(Settings(**{**values, **self._configured}))
         if pipeline.settings.mappings == BUILTIN_MAPPINGS:
             # Reading all of them again for every test would be a fifth of its time.
-            pipeline.__dict__["catalog"] = _builtin_catalog()
+            pipeline.__dict__["catalog"] = builtin_catalog()
         return pipeline
 
     @property
@@ -478,7 +478,8 @@ def _parsed(rows: list[Row]) -> list[Row]:
 
 
 @cache
-def _builtin_catalog() -> Catalog:
+def builtin_catalog() -> Catalog:
+    """Return the built-in mappings, read once for all pipelines of this process."""
     return load_catalog()
 
 
