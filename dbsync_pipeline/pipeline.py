@@ -246,7 +246,7 @@ class Pipeline:
             copy = ExternalCopy(session, mapping, self.external_tables, destination_id, str(database.tenancy_id))
             sweep(connection, self.catalog, self.columns, mapping, copy, tenancies=tenancies)
 
-    @property
+    @cached_property
     def external_tables(self) -> ExternalTables:
         """Where things are in external databases."""
         return ExternalTables(self.settings.external_schema, self.catalog.tenancy.type, self.settings.external_readers)

@@ -37,7 +37,7 @@ from dbsync_pipeline.errors import (
     UnreachableError,
 )
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.installed import require_installed
+from dbsync_pipeline.mappings.installed import check_installed, require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.tracing import span
@@ -206,7 +206,7 @@ class Engine:
         checkpoints = self._destination.checkpoints(epochs)
         with take_snapshot(self._connection) as snapshot:
             # A changed mapping begins a new epoch; nobody may deliver its old form into that.
-            require_installed(snapshot.connection, self._catalog)
+            check_installed(snapshot.installed, self._catalog)
             slices, deliveries = self._slices(epochs, checkpoints, snapshot)
             allowances = [throttle.take(self._size.most) for throttle in self._throttles]
             most = min([self._size.most, *allowances])

@@ -1,8 +1,9 @@
 """A frozen view of the source, and how far the order is complete in it."""
 
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -15,19 +16,20 @@ from psycopg.waiting import Wait
 
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.errors import NotInstalledError, UnreachableError
+from dbsync_pipeline.mappings.installed import INSTALLED
 
 _BLOCK_BYTES = 1 << 20
 
 # The source is the application's: a read takes one process of it, and memory for the join of a whole turn, as one that
 # spills, or that two processes share, costs more than it gains; a first load took a fifth less time so.
 # In one round trip. Where a row or a mapping fails, the view goes on from the savepoint; one serves all that may fail.
-_FREEZE = """
-set transaction isolation level repeatable read read only;
-select last_sequence_id from dbsync.sequencer;
-set local max_parallel_workers_per_gather = 0;
-set local work_mem = '64MB';
-savepoint view
-"""
+_FREEZE: LiteralString = (
+    "set transaction isolation level repeatable read read only;"  # noqa: S608 -- made of constants
+    f"select last_sequence_id, {INSTALLED} from dbsync.sequencer;"
+    "set local max_parallel_workers_per_gather = 0;"
+    "set local work_mem = '64MB';"
+    "savepoint view"
+)
 _GO_ON = "rollback to savepoint view"
 
 _CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
@@ -40,10 +42,12 @@ class Snapshot:
 
     Attributes:
         complete_up_to: every row and tombstone with an id up to here is in this view, or never will be in any (I1).
+        installed: what `dbsync init` has left in this view, object -> fingerprint.
     """
 
     connection: psycopg.Connection
     complete_up_to: int
+    installed: Mapping[str, str]
 
     def is_lost(self, error: Exception) -> bool:
         """Whether an error ended the view itself, so that no row, mapping or destination is at fault."""
@@ -171,7 +175,8 @@ def take_snapshot(connection: psycopg.Connection) -> Generator[Snapshot]:
                 raise NotInstalledError("the source has no schema dbsync", "Run `dbsync init`.") from None
             frozen.nextset()
             row = frozen.fetchone()
-            yield Snapshot(connection, row[0] if row is not None else 0)
+            complete_up_to, installed = row if row is not None else (0, dict[str, str]())
+            yield Snapshot(connection, complete_up_to, installed)
     except _CONFLICTS as error:
         raise UnreachableError(
             f"the replica of the source has ended a query: {error.diag.message_primary}",

@@ -5,6 +5,7 @@ everyone asks here before working, and again within the transaction that the ans
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import LiteralString
 
 import psycopg
@@ -77,7 +78,13 @@ def require_installed(connection: psycopg.Connection, catalog: Catalog) -> None:
     Raises:
         NotInstalledError: `dbsync init` has not been run, or program or mappings have changed since, here or there.
     """
-    check_installed(read_installed(connection), catalog)
+    installed: dict[str, str] = {}
+    # Every turn of every worker asks; whether the schema is there at all, an error tells.
+    with suppress(psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        row = connection.execute(f"select {INSTALLED}").fetchone()
+        assert row is not None
+        (installed,) = row
+    check_installed(installed, catalog)
 
 
 def check_installed(installed: Mapping[str, str], catalog: Catalog) -> None:

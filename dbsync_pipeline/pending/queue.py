@@ -229,6 +229,7 @@ update dbsync.pending p set lease_worker = null, lease_until = null, attempts = 
 from mine
 where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, mine.tenancy_id, mine.mapping_id)
 """
+_LEAVE = f"with released as ({_RELEASE}) select pg_advisory_unlock(%(lock_class)s, %(worker)s)"
 
 
 @dataclass(frozen=True)
@@ -355,10 +356,11 @@ class PendingQueue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._connection.closed:
-            self.release()
             if self._listens:
                 self._connection.execute(_UNLISTEN)
-            self._connection.execute("select pg_advisory_unlock(%s, %s)", [_WORKER_LOCK_CLASS, self._worker])
+            # The lock may be gone a moment before the claims; they are free then, too.
+            parameters = {"destination": self._destination_id, "worker": self._worker, "lock_class": _WORKER_LOCK_CLASS}
+            self._connection.execute(_LEAVE, parameters)
 
     def claim(
         self, limit: int, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
