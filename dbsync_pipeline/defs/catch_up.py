@@ -17,7 +17,7 @@ from dbsync_pipeline.destinations.configured import ExternalDatabase, databases_
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
-from dbsync_pipeline.pending.standing import standings
+from dbsync_pipeline.pending.standing import Standing, standings
 from dbsync_pipeline.pipeline import Pipeline
 
 _PAUSE_SECONDS = 0.1
@@ -112,7 +112,7 @@ def _bring_up(
         worker.retry_now()
         before = standings(connection, errand.destination_id, errand.mapping_id, errand.tenancies)
         goals = {tenancy: entry.wanted for tenancy, entry in before.items() if entry.wanted > entry.reached}
-        seen = {tenancy: before[tenancy].reached for tenancy in goals}
+        seen = {tenancy: before[tenancy] for tenancy in goals}
         deadline = clock() + patience
         while goals and not stop.is_set() and clock() < deadline:
             if _deliver(worker, goals, failed, ledger) or _look(connection, errand, goals, failed, seen):
@@ -176,17 +176,17 @@ def _look(
     errand: _Errand,
     goals: dict[str, int],
     failed: dict[str, str],
-    seen: dict[str, int],
+    seen: dict[str, Standing],
 ) -> bool:
     """Strike off what others have reached, or given up for now, and return whether any of it has moved."""
     found = standings(connection, errand.destination_id, errand.mapping_id, list(goals))
     moved = False
     for tenancy, goal in list(goals.items()):
         standing = found.get(tenancy)
-        reached = goal if standing is None else standing.reached
-        moved |= reached > seen[tenancy]
-        seen[tenancy] = reached
-        if standing is not None and reached < goal:
+        moved |= standing is None or _moved(seen[tenancy], standing)
+        if standing is not None:
+            seen[tenancy] = standing
+        if standing is not None and standing.reached < goal:
             if standing.paused:
                 failed[tenancy] = "it is paused"
             elif standing.resting_after is not None:
@@ -195,3 +195,8 @@ def _look(
                 continue
         del goals[tenancy]
     return moved
+
+
+def _moved(before: Standing, now: Standing) -> bool:
+    """Whether a pair has come further, or somebody is at it: a lease is renewed within a long turn."""
+    return now.reached > before.reached or (now.lease_until is not None and now.lease_until != before.lease_until)

@@ -92,7 +92,7 @@ class SyncCycle:
         by_pair = {Pair(item.tenancy_id, item.mapping_id): item for item in items}
         try:
             epochs = {pair: item.epoch for pair, item in by_pair.items()}
-            deliveries, complete_up_to = self._engine.sync(epochs, self._give_back)
+            deliveries, complete_up_to = self._engine.sync(epochs, self._give_back, self._queue.renew)
         except NotInstalledError:
             raise
         except DbsyncError as error:

@@ -167,7 +167,12 @@ class Engine:
         self._replica = replica
         self._throttles = throttles
 
-    def sync(self, epochs: dict[Pair, int], give_back: GiveBack = lambda _pairs: None) -> tuple[list[Delivery], int]:
+    def sync(
+        self,
+        epochs: dict[Pair, int],
+        give_back: GiveBack = lambda _pairs: None,
+        keep: Callable[[], None] = lambda: None,
+    ) -> tuple[list[Delivery], int]:
         """Deliver the next chunk of every pair, smallest chunks first, until a turn's rows are delivered.
 
         Large loads therefore take many turns, between which small changes pass, and memory, the age of a snapshot and
@@ -176,6 +181,7 @@ class Engine:
         Args:
             epochs: the pairs to deliver, and the epoch each is in.
             give_back: takes pairs that this turn leaves to others, before it delivers the rest.
+            keep: keeps the others away from the rest; called often while that is delivered, by this thread.
 
         Returns:
             What became of each pair, without those that have to wait for another turn; and the sequence id up to
@@ -186,7 +192,7 @@ class Engine:
             NotInstalledError: source or destination lack what `dbsync init` makes.
         """
         with span("sync", destination=self._destination.destination_id, pairs=len(epochs)) as turn:
-            deliveries, complete_up_to = self._sync(epochs, give_back)
+            deliveries, complete_up_to = self._sync(epochs, give_back, keep)
             said = {
                 "destination": self._destination.destination_id,
                 "pairs": len(deliveries),
@@ -197,7 +203,9 @@ class Engine:
         logger.info("delivered", extra=said)
         return deliveries, complete_up_to
 
-    def _sync(self, epochs: dict[Pair, int], give_back: GiveBack) -> tuple[list[Delivery], int]:
+    def _sync(
+        self, epochs: dict[Pair, int], give_back: GiveBack, keep: Callable[[], None]
+    ) -> tuple[list[Delivery], int]:
         began = self._clock()
         if self._replica is not None:
             self._replica.catch_up()
@@ -222,7 +230,7 @@ class Engine:
                     throttle.settle(allowance, sum(chunk.rows for chunk in chosen))
                 deliveries += failed
                 delivered: list[Slice] = []
-                with sending(self._destination, self._clock) as sender:
+                with sending(self._destination, keep, self._clock) as sender:
                     for chunk, delivery in self._deliver(chosen, left, _Turn(snapshot, ahead, sender)):
                         deliveries.append(delivery)
                         if delivery.error is None:
@@ -378,7 +386,7 @@ class Engine:
             return
         full = [chunk for chunk in chunks if chunk.rows]
         try:
-            total = sent.result()
+            total = turn.sender.wait(sent)
         except UnreachableError:
             raise
         except ResendError:

@@ -2,12 +2,13 @@
 
 A session of Postgres reads one COPY at a time, while a destination may take many inserts at once, each of which costs
 it mostly waiting. So what fits into one block is read and left to a thread, and the next mapping is read meanwhile;
-what is larger streams through, so that memory stays flat. All threads have ended when the context ends.
+what is larger streams through, so that memory stays flat. All threads have ended when the context ends. While a slow
+destination is waited for, the claims are kept.
 """
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from dbsync_pipeline.destinations.base import Destination, Slice
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.tracing import span
+
+_LOOK_AFTER_CLAIMS_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,16 @@ class Sent:
 class Sender:
     """Sends the rows of one turn to one destination."""
 
-    def __init__(self, destination: Destination, pool: ThreadPoolExecutor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        pool: ThreadPoolExecutor,
+        keep: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
         self._destination = destination
         self._pool = pool
+        self._keep = keep
         self._clock = clock
 
     def send(
@@ -48,6 +58,7 @@ class Sender:
         Raises:
             UnreachableError: the destination does not answer, as was seen at once.
         """
+        self._keep()
         started = self._clock()
         sent: Future[Sent] = Future()
         try:
@@ -55,7 +66,7 @@ class Sender:
             with span("extract", mapping=mapping.mapping_id), reading as blocks:
                 first = list(islice(blocks, 2))
                 small = len(first) < 2 and self._destination.deliveries_at_once > 1  # noqa: PLR2004 -- one block or none
-                total = None if small else self._deliver(mapping, slices, chain(first, blocks), started)
+                total = None if small else self._deliver(mapping, slices, chain(first, self._kept(blocks)), started)
         except UnreachableError:
             raise
         except Exception as error:  # noqa: BLE001 -- handed to whoever asks for the result
@@ -67,6 +78,17 @@ class Sender:
             return self._pool.submit(copy_context().run, self._deliver, mapping, slices, iter(first), started)
         sent.set_result(total)
         return sent
+
+    def wait(self, sent: Future[Sent]) -> Sent:
+        """Return what became of a delivery when it has ended, or raise its error."""
+        while not wait([sent], _LOOK_AFTER_CLAIMS_SECONDS).done:
+            self._keep()
+        return sent.result()
+
+    def _kept(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self._keep()
+            yield block
 
     def _deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes], started: float) -> Sent:
         """Deliver in one go; the source's own error comes before what it led to."""
@@ -83,11 +105,16 @@ class Sender:
 
 
 @contextmanager
-def sending(destination: Destination, clock: Callable[[], float] = time.monotonic) -> Generator[Sender]:
-    """Open a sender; at the end nothing is on its way any more."""
+def sending(
+    destination: Destination, keep: Callable[[], None], clock: Callable[[], float] = time.monotonic
+) -> Generator[Sender]:
+    """Open a sender; at the end nothing is on its way any more.
+
+    `keep` is called by the thread that sends, again and again.
+    """
     with ThreadPoolExecutor(destination.deliveries_at_once, thread_name_prefix="deliver") as pool:
         try:
-            yield Sender(destination, pool, clock)
+            yield Sender(destination, pool, keep, clock)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

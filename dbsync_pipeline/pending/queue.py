@@ -2,13 +2,16 @@
 
 One row per (destination, tenancy, mapping), pending while `wanted > reached`, so that a change that arrives while a
 worker runs simply leaves the row pending (I2), and a mapping that fails for one tenancy backs off alone (I8). A claim
-is a lease: it ends when the work is completed or has failed, when its time is up, or at once when its worker's session
-is gone, which the advisory lock every worker holds tells. Two workers at the same row are harmless (I6), they only
-waste work. What the copies do depend on is `claims`: a load that was claimed only once may leave tombstones out.
+is a lease, which its worker renews while it is at it: it ends when the work is completed or has failed, when its time
+is up, or at once when its worker's session is gone, which the advisory lock every worker holds tells. Two workers at
+the same row are harmless (I6), they only waste work. What the copies do depend on is `claims`: a load that was claimed
+only once may leave tombstones out.
 """
 
 import random
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import LiteralString, Self
@@ -218,6 +221,19 @@ _GIVE_BACK = (
     + _MINE
 )
 
+# Only what others could claim is looked through, by its index; what a resync or an erasure has ended stays ended.
+_RENEW = """
+with mine as materialized (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.destination_id = %(destination)s and p.lease_worker = %(worker)s and p.wanted > p.reached and not p.paused
+    order by p.tenancy_id, p.mapping_id
+    for update
+)
+update dbsync.pending p set lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+from mine
+where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, mine.tenancy_id, mine.mapping_id)
+"""
+
 _RELEASE = """
 with mine as materialized (
     select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
@@ -338,12 +354,20 @@ class PendingQueue:
     """
 
     def __init__(
-        self, connection: psycopg.Connection, destination_id: str, *, lease_seconds: float, retry: RetryPolicy
+        self,
+        connection: psycopg.Connection,
+        destination_id: str,
+        *,
+        lease_seconds: float,
+        retry: RetryPolicy,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
         self._destination_id = destination_id
         self._lease_seconds = lease_seconds
         self._retry = retry
+        self._clock = clock
+        self._claimed = clock()
         row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
         assert row is not None
         self._worker: int = row[0]
@@ -369,6 +393,7 @@ class PendingQueue:
         if self._listens:
             # What was notified until now is seen by this claim; kept, it would pile up while there is work.
             self.wait(0)
+        self._claimed = self._clock()
         with self._connection.cursor(row_factory=class_row(PendingItem)) as cursor:
             cursor.execute(
                 _CLAIM,
@@ -388,6 +413,22 @@ class PendingQueue:
         """Have the sequencer wake this worker from now on when it waits."""
         listen(self._connection)
         self._listens = True
+
+    def renew(self) -> None:
+        """Keep what is claimed for as long again, once a third of its time is over; to be called while at it."""
+        if self._clock() - self._claimed < self._lease_seconds / 3:
+            return
+        self._claimed = self._clock()
+        # What ails the session is said when the turn is completed; until then the lease ends by time.
+        with suppress(psycopg.Error):
+            self._connection.execute(
+                _RENEW,
+                {
+                    "destination": self._destination_id,
+                    "worker": self._worker,
+                    "lease_seconds": self._lease_seconds,
+                },
+            )
 
     def wait(self, seconds: float) -> bool:
         """Wait until something may have become pending since the last claim, at most so long; return whether it has."""

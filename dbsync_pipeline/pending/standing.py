@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 from dbsync_pipeline.mappings.spec import TenancyId
 
 _STANDINGS = """
-select tenancy_id, wanted, reached, paused,
+select tenancy_id, wanted, reached, paused, lease_until,
     case when next_attempt_at > clock_timestamp() then last_error end as resting_after
 from dbsync.pending
 where destination_id = %(destination)s and mapping_id = %(mapping)s and tenancy_id::text = any(%(tenancies)s)
@@ -23,6 +23,7 @@ class Standing:
     Attributes:
         wanted: sequence id to reach.
         reached: sequence id up to which everything is durable in the destination.
+        lease_until: grows while a worker is at it.
         resting_after: the error after which it rests until its next attempt; None when it does not rest.
     """
 
@@ -30,6 +31,7 @@ class Standing:
     wanted: int
     reached: int
     paused: bool
+    lease_until: datetime | None
     resting_after: str | None
 
 

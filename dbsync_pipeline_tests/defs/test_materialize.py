@@ -169,6 +169,30 @@ def test_the_failure_of_another_worker_is_passed_on(pipeline: Harness) -> None:
     assert outcome.advances == {}
 
 
+def test_a_worker_in_a_long_turn_is_awaited(pipeline: Harness) -> None:
+    """It has reached nothing yet, but keeps renewing its lease, here for much longer than one that is stuck has."""
+    pipeline.configure(lease_seconds=10)
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    seconds = iter(range(1_000_000))
+    looks = iter(range(1_000_000))
+    with pipeline.worker() as other:
+        assert other._queue.claim(10)
+
+        class Renewing(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                if next(looks) < 50:
+                    pipeline.admin.execute("update dbsync.pending set lease_until = now() + interval '1 hour'")
+                return False
+
+        outcome = catch_up(
+            pipeline.pipeline, "users", [str(tenancy)], stop=Renewing(), clock=lambda: float(next(seconds))
+        )
+    assert "has not moved" in outcome.failed[str(tenancy)]
+    assert next(looks) > 50
+
+
 def test_a_worker_that_does_not_move_is_not_awaited_for_ever(pipeline: Harness) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.app.user(tenancy)

@@ -22,8 +22,13 @@ class Worker(PendingQueue):
 
     def __init__(self, pipeline: Harness, *, retry: RetryPolicy | None = None) -> None:
         self.session = source.connect(pipeline.url, application_name="test worker")
+        self.seconds = 0.0
         super().__init__(
-            self.session, CLICKHOUSE, lease_seconds=HOURS, retry=retry or RetryPolicy(1_000 * HOURS, 8_000 * HOURS)
+            self.session,
+            CLICKHOUSE,
+            lease_seconds=HOURS,
+            retry=retry or RetryPolicy(1_000 * HOURS, 8_000 * HOURS),
+            clock=lambda: self.seconds,
         )
 
 
@@ -165,8 +170,25 @@ def test_who_lost_the_lease_has_nothing_to_say(pipeline: Harness, worker: Callab
     assert state(pipeline, "last_error") is None
     slow.complete({(tenancy, "users"): 10}, complete_up_to=10)
     assert state(pipeline, "reached") == 0
+    others = state(pipeline, "lease_until")
+    slow.seconds = HOURS
+    slow.renew()
+    assert state(pipeline, "lease_until") == others
     other.complete({(tenancy, "users"): 10}, complete_up_to=10)
     assert state(pipeline, "reached") == 10
+
+
+def test_a_lease_is_renewed_once_a_third_of_it_is_over(pipeline: Harness, worker: Callable[[], Worker]) -> None:
+    add(pipeline)
+    slow = worker()
+    slow.claim(5)
+    first = state(pipeline, "lease_until")
+    now = slow.seconds
+    for seconds, renewed in ((HOURS / 4, False), (HOURS / 2, True), (HOURS * 3 / 4, False)):
+        slow.seconds = now + seconds
+        slow.renew()
+        assert (state(pipeline, "lease_until") != first) is renewed
+        first = state(pipeline, "lease_until")
 
 
 def test_a_change_that_arrives_meanwhile_stays_pending(pipeline: Harness, worker: Callable[[], Worker]) -> None:
