@@ -20,7 +20,7 @@ WORTH_SHARE = 0.1
 each that goes, about what merges write of a row in its life. Views read a tenth more until then."""
 
 _MEMORY_BYTES = 512 << 20
-"""Of ClickHouse, for looking at the keys of a table: six million of them; beyond that they go to its disk, which takes
+"""Of ClickHouse, for looking at the keys of a table: some three million; beyond that they go to its disk, which takes
 four times as long. Aggregating in the table's order, which should need none, took no less."""
 
 
