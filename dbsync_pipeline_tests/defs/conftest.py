@@ -113,16 +113,28 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def undurable_sqlite() -> Generator[None]:
-    """Let SQLite not wait for the disk in this process, as the servers of the session do not either."""
+def quick_sqlite() -> Generator[None]:
+    """Let SQLite not wait for the disk in this process, as no server of the session does, and keep its engines.
+
+    Dagster makes an engine anew for every event that it reads or writes, and with it compiles every statement anew.
+    """
 
     def stop_waiting(connection: Any, _record: object) -> None:
         if type(connection).__module__ == "sqlite3":
             connection.execute("pragma synchronous = off")
 
-    listen(sqlalchemy.Engine, "connect", stop_waiting)
-    yield
-    remove(sqlalchemy.Engine, "connect", stop_waiting)
+    engines: dict[str, sqlalchemy.Engine] = {}
+
+    def kept(url: str, **options: Any) -> sqlalchemy.Engine:
+        if url not in engines:
+            engines[url] = sqlalchemy.create_engine(url, **options)
+        return engines[url]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("dagster._core.storage.event_log.sqlite.sqlite_event_log.create_engine", kept)
+        listen(sqlalchemy.Engine, "connect", stop_waiting)
+        yield
+        remove(sqlalchemy.Engine, "connect", stop_waiting)
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
