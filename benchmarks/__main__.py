@@ -28,6 +28,9 @@ from benchmarks.row import Row
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 
+_SESSIONS = 600
+"""Room for one on each of two hundred databases, from a worker and from who looks there."""
+
 BENCHMARKS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "first_load_clickhouse": first_load.run,
     "first_load_postgres": external_load.first_load,
@@ -67,7 +70,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(name: str, home: Path, options: argparse.Namespace) -> Iterator[Row]:
-    with EmbeddedPostgres(home / "postgres") as postgres, EmbeddedClickHouse(home / "clickhouse") as clickhouse:
+    with (
+        EmbeddedPostgres(home / "postgres", sessions=_SESSIONS) as postgres,
+        EmbeddedClickHouse(home / "clickhouse") as clickhouse,
+    ):
         bench = Bench(postgres, clickhouse.url, options.scale, _say, PICTURES if options.save else None)
         yield from BENCHMARKS[name](bench)
 

@@ -4,6 +4,7 @@ Unlike a latency, that is the same on a busy machine as on a quiet one, but for 
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,15 +16,17 @@ _CLICKHOUSE = b"dbsync_pipeline.embedded.clickhouse_server"
 
 
 def seconds_used(pipeline: Pipeline, processes: dict[str, int]) -> dict[str, float]:
-    """Return the processor seconds so far of processes by name, of ClickHouse, and of the sessions on the source."""
+    """Return the processor seconds so far of processes by name, of ClickHouse, and of the sessions on Postgres."""
     used = {name: _seconds(pid) for name, pid in processes.items()}
     used["ClickHouse"] = sum(_seconds(pid) for pid in _children(os.getpid()) if _CLICKHOUSE in _command(pid))
     with pipeline.source("bench processor") as connection:
         for pid, name in connection.execute(
-            "select pid, application_name from pg_stat_activity where datname = current_database()"
+            "select pid, application_name from pg_stat_activity where backend_type = 'client backend'"
         ):
             session = f"session {name!r}"
-            used[session] = used.get(session, 0) + _seconds(pid)
+            # One may have ended since.
+            with suppress(FileNotFoundError):
+                used[session] = used.get(session, 0) + _seconds(pid)
     return used
 
 

@@ -29,10 +29,10 @@ _MAJOR_VERSION = "18"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0
 _PORT_ATTEMPTS = 5
+_SESSIONS = 200
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    "max_connections": "200",
     "shared_buffers": "256MB",
     # A container's /dev/shm is often 64 MB, which a parallel hash join exceeds.
     "dynamic_shared_memory_type": "mmap",
@@ -54,14 +54,17 @@ class EmbeddedPostgres:
         data_dir: created when missing; may be long and hold spaces.
         port: asked for on loopback; another free one is taken when it is `None` or in use.
         durable: whether commits survive the machine's crash. Tests do without, and are faster.
+        sessions: how many there may be at once.
     """
 
-    def __init__(self, data_dir: Path, *, port: int | None = None, durable: bool = True) -> None:
+    def __init__(
+        self, data_dir: Path, *, port: int | None = None, durable: bool = True, sessions: int = _SESSIONS
+    ) -> None:
         self._home = data_dir.absolute()
         self._data = self._home / "pgdata"
         self._log = self._home / "postgres.log"
         self._port = port
-        self._settings = _SETTINGS if durable else _SETTINGS | _NOT_DURABLE
+        self._settings = {**_SETTINGS, **({} if durable else _NOT_DURABLE), "max_connections": str(sessions)}
         self._durable = durable
         self._password = ""
         self._supervisor: TiedProcess | None = None

@@ -51,6 +51,7 @@ _ROWS = {
         "commit_to_postgres_p95",
         "commit_to_postgres_p99",
         "commit_to_postgres_processor",
+        "commit_to_postgres_turns",
     ],
     "sweep_ten_thousand_tenancies": ["sweep_ten_thousand_tenancies", "sweep_inserts_per_batch", "sweep_parts"],
     "fairness": ["fairness_p99", "memory_worker_5m"],
