@@ -39,7 +39,7 @@ PATIENCE_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 0.1
 
 _SOURCE = "source"
-_BOOKS = ("tombstone", "pending", "pause", "destination", "tenancy")
+_BOOKS = ("tombstone", "pending", "pause", "verified", "destination", "tenancy")
 """Not `placement`: what is there of it are rows that the application has left behind, and goes with them."""
 
 _DUE = """
@@ -71,6 +71,7 @@ _FORGET: tuple[LiteralString, ...] = (
     "delete from dbsync.destination where tenancy_id = {id}",
     "delete from dbsync.pending where tenancy_id = {id}",
     "delete from dbsync.pause where tenancy_id = {id}",
+    "delete from dbsync.verified where tenancy_id = {id}",
 )
 
 

@@ -128,6 +128,21 @@ create table if not exists dbsync.purged (
     primary key (tenancy_id, mapping_id)
 );
 
+-- What the last comparison of a tenancy's rows in one copy came to: up to which sequence id, and how many rows. There
+-- is no foreign key to `tenancy`: whoever adds one waits for the application. Who writes here sees to it instead.
+create table if not exists dbsync.verified (
+    destination_id text collate "C" not null references dbsync.destination on delete cascade,
+    tenancy_id {tenancy_type} not null,
+    mapping_id text not null,
+    verified_at timestamptz not null,
+    sequence_id bigint not null,
+    source_rows bigint not null,
+    destination_rows bigint not null,
+    differing bigint not null,
+    waiting bigint not null,
+    primary key (destination_id, tenancy_id, mapping_id)
+) with (fillfactor = 70);
+
 -- What `dbsync init` installed for each table and mapping, so that the next one changes only what differs.
 create table if not exists dbsync.installed (
     object_id text primary key,

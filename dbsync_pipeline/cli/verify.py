@@ -10,9 +10,11 @@ from rich.table import Table
 
 from dbsync_pipeline.cli.output import console, errors, progress_bar
 from dbsync_pipeline.cli.sync import drain
+from dbsync_pipeline.cli.verified import show_last
 from dbsync_pipeline.destinations.configured import require_tenancies
 from dbsync_pipeline.engine.cycle import Selection
 from dbsync_pipeline.errors import DifferenceError, UnreachableError
+from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
 from dbsync_pipeline.verify.differences import Verified
@@ -38,16 +40,27 @@ def verify(  # noqa: PLR0917 -- typer gives them by name
     repair: Annotated[
         bool, typer.Option("--repair", help="Deliver what differs again, and compare once more.")
     ] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Show what the last comparison of each tenancy came to; compare nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array instead of tables.")] = False,
 ) -> None:
     """Compare the copies with the source, while both are being written, and name what differs.
 
+    What came of it is recorded for each tenancy; --last shows that.
+
     Exits with 7 when something does; with --repair, when something still does after it was delivered again. Else with
     3 when a destination could not be looked at.
     """
+    if last and (repair or sample is not None):
+        raise typer.BadParameter("--last compares nothing, so that there is nothing to repair or to sample")
     pipeline = Pipeline(load_settings())
     with pipeline.source("verify") as connection:
+        require_installed(connection, pipeline.catalog)
         require_tenancies(connection, tenancy or [])
+        if last:
+            show_last(connection, pipeline.catalog.select(mapping or ()), tenancy, destination, as_json=as_json)
+            return
     share = None if sample is None or tenancy else Share.nth(sample, int(time.time() // _DAY_SECONDS))
     choice = Choice(Scope(tuple(tenancy) if tenancy else None, share), mapping, destination)
     found = _compare(pipeline, choice, repair=repair)

@@ -2,7 +2,8 @@
 
 They are what `dbsync verify` does, tick by tick a share of the tenancies, so that a day sees all of them. What was
 found to differ is looked at again at every tick, so that a check stays red for as long as something differs. Run by
-hand, a check looks at all tenancies, or at those that its configuration names.
+hand, a check looks at all tenancies, or at those that its configuration names. What came of each tenancy is a row in
+the source, not an event here: ten thousand tenancies a day would fill Dagster's storage, so a check sums them up.
 """
 
 from collections import defaultdict
@@ -21,6 +22,7 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.verify.differences import MEANINGS, Verified
+from dbsync_pipeline.verify.record import Coverage, read_coverage
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline.verify.scope import Scope, Share
 
@@ -35,6 +37,7 @@ _RECORDS_LOOKED_AT = 10
 _TENANCIES_KEPT = 200
 """Tenancies with differences that are looked at again at every tick."""
 
+_KEYS = {"clickhouse": clickhouse_key, "postgres": postgres_key}
 _TENANCY_LIST = TypeAdapter(list[str])
 
 
@@ -113,8 +116,13 @@ def _results(
         found: defaultdict[dg.AssetKey, list[Verified]] = defaultdict(list)
         for entry in verify(pipeline, Choice(scope, sorted(mappings), _destinations(pipeline, kinds))):
             found[copy_key(entry.destination_id, entry.mapping_id)].append(entry)
+        with pipeline.source("verify") as connection:
+            coverage = {
+                _KEYS[entry.kind](entry.mapping_id): entry
+                for entry in read_coverage(connection, pipeline.catalog.select(sorted(mappings)))
+            }
         for key in sorted(keys):
-            yield _result(key, found[key], scope)
+            yield _result(key, found[key], scope, coverage.get(key))
 
 
 def _destinations(pipeline: Pipeline, kinds: set[str]) -> list[str] | None:
@@ -141,7 +149,9 @@ def _differed(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str]:
     return _TENANCY_LIST.validate_python(kept.value) if isinstance(kept, dg.JsonMetadataValue) else []
 
 
-def _result(key: dg.AssetKey, found: Iterable[Verified], scope: Scope) -> dg.AssetCheckResult:
+def _result(
+    key: dg.AssetKey, found: Iterable[Verified], scope: Scope, coverage: Coverage | None
+) -> dg.AssetCheckResult:
     entries = list(found)
     differences = [(entry.destination_id, difference) for entry in entries for difference in entry.differences]
     differing = sum(entry.differing for entry in entries)
@@ -154,6 +164,14 @@ def _result(key: dg.AssetKey, found: Iterable[Verified], scope: Scope) -> dg.Ass
         "copies": dg.MetadataValue.int(len({entry.destination_id for entry in entries})),
         "everything": dg.MetadataValue.bool(scope.is_everything),
     }
+    if coverage is not None:
+        metadata |= {
+            "ever_compared": dg.MetadataValue.int(coverage.compared),
+            "never_compared": dg.MetadataValue.int(coverage.never_compared),
+            "last_differing": dg.MetadataValue.int(coverage.differing),
+        }
+        if coverage.oldest is not None:
+            metadata["oldest_comparison"] = dg.MetadataValue.timestamp(coverage.oldest)
     if errors:
         metadata["not_compared"] = dg.MetadataValue.json(errors)
     if not differences:

@@ -1,7 +1,8 @@
 """Goes round the copies of a deployment and compares each mapping in each of them.
 
 An external database that does not answer is one line of the result, and no reason not to look at the others; so is a
-mapping whose table is not what it was, or has a row that its types cannot hold.
+mapping whose table is not what it was, or has a row that its types cannot hold. What was compared is recorded, tenancy
+by tenancy; where nothing could be, what was found the last time stands, with its time.
 """
 
 import re
@@ -20,6 +21,7 @@ from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.verify.copies import ClickHouseCopy, Copy, ExternalCopy
 from dbsync_pipeline.verify.differences import Verified
+from dbsync_pipeline.verify.record import record
 from dbsync_pipeline.verify.repair import Repair
 from dbsync_pipeline.verify.scope import Scope
 from dbsync_pipeline.verify.verification import PATIENCE_SECONDS, Verification
@@ -87,13 +89,15 @@ def verify(
                 patience_seconds=patience_seconds,
             )
             try:
-                return verification.run()
+                found = verification.run()
+                record(connection, pipeline.catalog, mapping, copy.destination_id, verification.outcomes())
             except psycopg.Error as error:
                 if connection.broken:
                     raise
                 # The mapping's own SQL fails: a table or column of the source is gone, or a value does not fit.
                 what = f"mapping {mapping.mapping_id}: {_words(error)}"
                 return Verified(copy.destination_id, mapping.mapping_id, error=what)
+            return found
 
         if clickhouse_mappings:
             clickhouse = stack.enter_context(pipeline.clickhouse())

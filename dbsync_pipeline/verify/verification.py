@@ -37,6 +37,7 @@ from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.verify.copies import Answer, Copy
 from dbsync_pipeline.verify.differences import Difference, Kind, Verified
+from dbsync_pipeline.verify.record import Outcome, bounds
 from dbsync_pipeline.verify.statements import MOST_BUCKETS, Buckets, column_names, source_rows
 from dbsync_pipeline.verify.states import Key, RowState, States
 
@@ -57,6 +58,7 @@ _LOOK_AGAIN_SECONDS = 0.25
 
 _Item = TypeVar("_Item")
 _Repair = Callable[[list[Difference]], None]
+_Sums = defaultdict[Any, tuple[int, int]]
 
 
 class Verification:
@@ -101,8 +103,10 @@ class Verification:
         self._names = column_names(catalog, mapping, copy.kind)
         self._places = [entry.name for entry in catalog.tenancy.columns] if copy.kind == "clickhouse" else []
         self._listed: list[Difference] = []
-        self._differing = 0
-        self._waiting = 0
+        self._differing = Counter[str]()
+        self._waiting = Counter[str]()
+        self._bounds: dict[str, int] = {}
+        self._rows: tuple[_Sums, _Sums] = (_by_first([]), _by_first([]))
         self._watched: dict[Key, RowState] = {}
 
     def run(self) -> Verified:
@@ -112,7 +116,11 @@ class Verification:
             UnreachableError: a database does not answer.
             NotInstalledError: something is missing there.
         """
-        here, there = _by_first(self._source_sums()), _by_first(self._copy.sums())
+        # Before the rows are read: what there is of them is at least that.
+        self._bounds = bounds(
+            self._connection, self._catalog, self._mapping, self._copy.destination_id, self._tenancies
+        )
+        self._rows = here, there = _by_first(self._source_sums()), _by_first(self._copy.sums())
         differing = {name: max(here[name][0], there[name][0]) for name in here | there if here[name] != there[name]}
         for keys in _in_parts(self._differing_keys(differing), _KEYS_AT_ONCE):
             self._judge(keys)
@@ -124,10 +132,27 @@ class Verification:
             self._mapping.mapping_id,
             sum(rows for rows, _ in here.values()),
             sum(rows for rows, _ in there.values()),
-            self._differing,
+            self._differing.total(),
             tuple(self._listed),
-            self._waiting,
+            self._waiting.total(),
         )
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what has come of it for each tenancy that was looked at, of those that the source knows."""
+        here, there = self._rows
+        # A database of a tenancy's owner is that tenancy's, and so is what it should not hold.
+        everything = self._differing.total() if self._copy.kind == "postgres" else 0
+        return [
+            Outcome(
+                tenancy,
+                sequence_id,
+                here[tenancy][0],
+                there[tenancy][0],
+                everything or self._differing[tenancy],
+                self._waiting[tenancy],
+            )
+            for tenancy, sequence_id in self._bounds.items()
+        ]
 
     def _source_sums(self) -> Answer:
         return self._connection.execute(self._rows_of(self._tenancies).sums()).fetchall()
@@ -184,7 +209,7 @@ class Verification:
         for key in keys:
             state = before[key]
             if state != after[key] or not (state.forgotten or state.settled(reached.get(key.tenancy, 0))):
-                self._waiting += 1
+                self._waiting[key.tenancy] += 1
                 if state.unnumbered and len(self._watched) < _MOST_WATCHED:
                     self._watched[key] = state
             elif (difference := self._difference(key, state, there.get(key, []))) is not None:
@@ -260,11 +285,11 @@ class Verification:
                 for key, state in self._watched.items()
                 if now[key].unnumbered and now[key].version == state.version
             }
-        self._waiting -= len(self._watched)
+        self._waiting.subtract(key.tenancy for key in self._watched)
         self._note([self._told(key, Kind.NEVER_NUMBERED) for key in self._watched])
 
     def _note(self, differences: list[Difference]) -> None:
-        self._differing += len(differences)
+        self._differing.update(difference.tenancy for difference in differences)
         self._listed += differences[: MOST_LISTED - len(self._listed)]
         if self._repair is not None and differences:
             self._repair(differences)
@@ -276,8 +301,8 @@ def _in_parts(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
         yield part
 
 
-def _by_first(answer: Answer) -> defaultdict[Any, tuple[int, int]]:
-    sums: defaultdict[Any, tuple[int, int]] = defaultdict(lambda: (0, 0))
+def _by_first(answer: Answer) -> _Sums:
+    sums: _Sums = defaultdict(lambda: (0, 0))
     sums.update((name, (rows, int(hashes))) for name, rows, hashes in answer)
     return sums
 

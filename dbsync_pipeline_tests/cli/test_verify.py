@@ -12,6 +12,7 @@ def test_damage_is_named_and_repaired(pipeline: Harness, dbsync: Command, clickh
     external = pipeline.configure_external(pipeline.value('select id from "Tenancy"'))
     assert dbsync("init").returncode == 0
     assert dbsync("sync").returncode == 0
+    assert "never" in dbsync("verify", "--last").stdout
     equal = dbsync("verify")
     assert equal.returncode == 0, equal.stderr
     external.run("update dbsync.users set display_name = 'Eve' where display_name = 'Ada'")
@@ -27,6 +28,13 @@ def test_damage_is_named_and_repaired(pipeline: Harness, dbsync: Command, clickh
     assert "display_name" in damaged.stdout
     assert tenancy in damaged.stdout
     assert "Eve" not in damaged.stdout
+
+    last = dbsync("verify", "--last", "--mapping", "users")
+    assert (last.returncode, "2 of 2 copies of a tenancy's rows differed" in last.stderr) == (7, True)
+    assert "teams" not in last.stdout
+    named = dbsync("verify", "--last", "--tenancy", tenancy, "--destination", "clickhouse", "--json").stdout
+    assert {line["mapping_id"]: line["differing"] for line in json.loads(named)}["users"] == 1
+    assert dbsync("verify", "--last", "--repair").returncode == 2
 
     found = json.loads(
         dbsync("verify", "--json", "--mapping", "users", "--destination", external.destination_id).stdout

@@ -41,7 +41,10 @@ def test_a_check_is_red_for_as_long_as_something_differs(pipeline: Harness, depl
     found = check(deployment)
     assert failing(found) == set()
     assert len(found) == 2 * len(pipeline.catalog.mappings)
-    assert found[clickhouse_key("users")].metadata["rows_compared"].value == 1
+    green = found[clickhouse_key("users")].metadata
+    assert green["rows_compared"].value == 1
+    assert (green["ever_compared"].value, green["never_compared"].value, green["last_differing"].value) == (1, 0, 0)
+    assert isinstance(green["oldest_comparison"].value, float)
 
     pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('users'))}")
     external.run("update dbsync.users set display_name = 'somebody else'")
@@ -49,6 +52,7 @@ def test_a_check_is_red_for_as_long_as_something_differs(pipeline: Harness, depl
     assert failing(found) == {clickhouse_key("users"), postgres_key("users")}
     red = found[clickhouse_key("users")]
     assert f"missing: tenancy {tenancy}, id={user}" in (red.description or "")
+    assert red.metadata["last_differing"].value == 1
     table = str(found[postgres_key("users")].metadata["differences"].value)
     assert "display_name" in table
     assert "altered" in table

@@ -42,7 +42,7 @@ def assert_absent(pipeline: Harness, tenancy: UUID) -> None:
     for mapping in pipeline.catalog.mappings:
         assert [row for row in pipeline.versions(mapping.mapping_id) if row["tenancy_id"] == tenancy] == []
         assert pipeline.checkpoint(mapping.mapping_id, tenancy) is None
-    for table in ("tombstone", "pending", "pause", "destination", "tenancy"):
+    for table in ("tombstone", "pending", "pause", "verified", "destination", "tenancy"):
         assert pipeline.rows(f"select from dbsync.{table} where tenancy_id = %s", tenancy) == []
 
 
