@@ -11,7 +11,7 @@ from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
 from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
-from dbsync_pipeline.defs.retention import build_retention_schedules
+from dbsync_pipeline.defs.retention import ERASED_TENANCIES, build_retention_schedules
 from dbsync_pipeline.defs.sensors import external_sync_sensor, sequencer_sensor, sync_sensor, tenancy_sensor
 from dbsync_pipeline.defs.status import build_freshness_checks, status, status_sensor
 from dbsync_pipeline.pipeline import Pipeline
@@ -35,7 +35,7 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
         # Backfill policies and code references are marked beta; the minor version of Dagster is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Definitions(
-            assets=[*build_assets(pipeline), status],
+            assets=[*build_assets(pipeline), status, ERASED_TENANCIES],
             asset_checks=[checks, build_freshness_checks(pipeline.catalog)],
             jobs=[*build_jobs(settings), *build_control_jobs()],
             schedules=[build_verify_schedule(checks), *build_retention_schedules()],

@@ -1,7 +1,10 @@
 """Removing what everybody has had, and what nobody may have any more, as jobs with schedules.
 
-What went, and that nothing is left of it, is metadata of the op's output: a run that says so is the proof.
+What went is metadata of the op's output. That nothing is left of a tenancy is recorded as a materialization of an asset
+as well, one for each tenancy that was erased: the proof, which can be found without knowing the run.
 """
+
+from typing import Any
 
 import dagster as dg
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs] -- it has none
@@ -9,9 +12,19 @@ from pydantic import Field
 
 from dbsync_pipeline import cleanup, erasure, retention
 from dbsync_pipeline.defs.resources import Databases
+from dbsync_pipeline.defs.specs import OWNERS
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.erasure import Erased
 from dbsync_pipeline.errors import BehindError, DbsyncError
+
+ERASED_TENANCIES = dg.AssetSpec(
+    ["dbsync", "erased_tenancies"],
+    group_name="operations",
+    kinds={"postgres", "clickhouse"},
+    owners=OWNERS,
+    description="The tenancies that were erased: a materialization each, with what every table held of it before, and "
+    "what it holds now. Not partitioned, as a tenancy's partition goes with it.",
+)
 
 _LINES_SHOWN = 1_000
 _LEAST_PATIENCE_SECONDS = 2.0
@@ -62,6 +75,8 @@ def erase(context: dg.OpExecutionContext, config: EraseChoice, databases: Databa
             # Who is due has had days to be delivered; but whatever others write waits for the sequencer's next pass.
             done.append(erasure.erase(pipeline, tenancy, delivery_seconds=patience))
             done[-1].require_complete()
+            # Only now: who looks here for a tenancy finds that it is gone, or nothing.
+            context.log_event(dg.AssetMaterialization(ERASED_TENANCIES.key, metadata=_proof_of(done[-1])))
         except DbsyncError as error:
             errors.append(str(error))
             if isinstance(error, BehindError):
@@ -70,6 +85,10 @@ def erase(context: dg.OpExecutionContext, config: EraseChoice, databases: Databa
     if errors:
         raise dg.Failure("\n".join(errors), metadata=_proof(done), allow_retries=False)
     context.add_output_metadata(_proof(done))
+
+
+def _proof_of(erased: Erased) -> dict[str, Any]:
+    return {"tenancy": erased.tenancy, **_proof([erased])}
 
 
 def _proof(done: list[Erased]) -> dict[str, dg.MetadataValue]:

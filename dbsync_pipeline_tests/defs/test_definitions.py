@@ -161,6 +161,7 @@ def test_a_directory_of_other_mappings_makes_other_assets(tmp_path: Path, monkey
         "clickhouse/orders",
         "analytics/orders",
         "postgres/orders",
+        "dbsync/erased_tenancies",
         "dbsync/status",
     }
 

@@ -6,9 +6,17 @@ import pytest
 
 from dbsync_pipeline import erasure
 from dbsync_pipeline.completeness import wait_until
+from dbsync_pipeline.defs.retention import ERASED_TENANCIES
 from dbsync_pipeline_tests.defs.conftest import Deployment, failure
 from dbsync_pipeline_tests.defs.test_controls import run, said
 from dbsync_pipeline_tests.harness import Harness
+
+
+def proofs(deployment: Deployment) -> list[dict[str, Any]]:
+    """Return what is recorded of the tenancies that were erased, the newest first."""
+    records = deployment.instance.fetch_materializations(ERASED_TENANCIES.key, limit=100).records
+    found = [record.asset_materialization for record in records]
+    return [{name: entry.value for name, entry in event.metadata.items()} for event in found if event is not None]
 
 
 def test_old_tombstones_go(pipeline: Harness, deployment: Deployment) -> None:
@@ -41,10 +49,13 @@ def test_the_deleted_are_erased_when_they_are_due_or_named(pipeline: Harness, de
     proof = said(run(deployment, "erase", tenancy=str(first)))
     assert (proof["tenancies"], proof["after"]) == (1, 0)
     assert f"{first} | clickhouse" in proof["tables"]
+    assert proofs(deployment) == [{"tenancy": str(first), **proof}]
     assert {row["tenancy_id"] for row in pipeline.versions("teams")} == {second, third}
     assert said(run(deployment, "erase"))["tenancies"] == 1
     assert {row["tenancy_id"] for row in pipeline.versions("teams")} == {third}
     assert "is there in the source" in failure(run(deployment, "erase", tenancy=str(third)))
+    # One for each that is gone, and none for one that is not.
+    assert [(entry["tenancy"], entry["after"]) for entry in proofs(deployment)] == [(str(second), 0), (str(first), 0)]
 
 
 def test_what_others_write_meanwhile_keeps_nobody_from_being_erased(
