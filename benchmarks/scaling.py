@@ -198,8 +198,7 @@ def _rows(name: str, drains: Mapping[int, list[_Drain]], amount: int, unit: str,
             ratio=median_ratio(alone, seconds),
             target=Target("ratio", ">=", _NEAR_LINEAR * workers),
             contains=f"{contains}; each copy is {_WAY_SECONDS * 1000:.0f} ms away, each way, which is the bound unless "
-            f"the processors are: these were busy {_busy(drains[workers])} of the time, and {_busy(drains[1])} with "
-            "one worker.",
+            f"the processors are: busy {_busy(drains[workers])} of the time, and {_busy(drains[1])} with one worker.",
         )
 
 
