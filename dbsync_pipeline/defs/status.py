@@ -1,12 +1,14 @@
 """`dbsync status` in Dagster's UI: an asset whose numbers are plotted, and a check on every copy: is anything late?
 
 A sensor looks once a minute and records only what differs from what it recorded last, without a run, so that a quiet
-pipeline adds nothing to Dagster's storage. Dagster's own freshness policies would not do: they go by the time of the
-newest materialization of any partition, which a quiet table has none of, and a stuck tenancy hides behind a busy one.
+pipeline adds next to nothing to Dagster's storage: a line an hour, which says that somebody has looked. The status goes
+stale when that stops. Freshness policies would not do for the copies: they go by the time of the newest materialization
+of any partition, which a quiet table has none of, and a stuck tenancy hides behind a busy one.
 """
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -27,6 +29,9 @@ from dbsync_pipeline.status import MappingStatus, Status, read_status_soon, wait
 STATUS = dg.AssetKey(["dbsync", "status"])
 
 _SECONDS_BETWEEN_LOOKS = 60
+_SECONDS_BETWEEN_RECORDS = 3_600
+"""After so long, what has not changed is recorded as well."""
+
 _KEYS = {"clickhouse": clickhouse_key, "postgres": postgres_key}
 
 
@@ -34,6 +39,7 @@ class _Recorded(BaseModel):
     """What was recorded last; the sensor's cursor."""
 
     numbers: dict[str, float] = {}
+    at: float = 0.0
     late: dict[str, bool] = {}
     standstill: Standstill = Standstill()
 
@@ -44,6 +50,7 @@ class _Recorded(BaseModel):
     kinds={"postgres"},
     owners=OWNERS,
     description="How far behind the copies are, over time: what waits, lag, failures, and what was delivered.",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)),
 )
 def status(databases: Databases) -> dg.MaterializeResult[Any]:
     """Read it now."""
@@ -58,7 +65,10 @@ def status(databases: Databases) -> dg.MaterializeResult[Any]:
     description="Records how far behind the copies are, when it has changed.",
 )
 def status_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg.SensorResult:
-    """Materialize the status, and evaluate the checks of the copies, where they differ from what was recorded."""
+    """Materialize the status, and evaluate the checks of the copies, where they differ from what was recorded.
+
+    What does not differ is materialized once an hour, for the freshness policy.
+    """
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         found = read_status_soon(connection, pipeline.catalog, pipeline.columns)
@@ -68,13 +78,16 @@ def status_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> 
             _KEYS[entry.kind](entry.mapping_id): _evaluation(entry, pipeline, standstill.seconds(now))
             for entry in found.mappings
         }
+        numbers = _numbers(found)
+        record = numbers != before.numbers or now - before.at >= _SECONDS_BETWEEN_RECORDS
         after = _Recorded(
-            numbers=_numbers(found),
+            numbers=numbers,
+            at=now if record else before.at,
             late={key.to_user_string(): not verdict.passed for key, verdict in verdicts.items()},
             standstill=standstill,
         )
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
-        if after.numbers != before.numbers:
+        if record:
             events.append(dg.AssetMaterialization(STATUS, metadata=_metadata(found)))
         # Dagster forgets a verdict with the next materialization of any partition; what is late is to stay visible.
         events += [

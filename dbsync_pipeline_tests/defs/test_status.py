@@ -1,7 +1,13 @@
 """The status in a Dagster instance: recorded when it has changed, plotted, and a verdict on every copy."""
 
+import asyncio
+import json
+import time
+
 import dagster as dg
 import pytest
+from dagster._core.definitions import freshness_evaluator
+from dagster._core.loader import LoadingContextForTest
 
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import clickhouse_key
@@ -60,6 +66,30 @@ def test_what_has_changed_is_recorded_and_nothing_else(
     assert look(deployment) == ["status", f"{UP_TO_DATE} True"]
     assert (shown(deployment)["clickhouse_lag_seconds"], shown(deployment)["mappings"]) == (0.0, "Nothing waits.")
     assert (numbers["clickhouse_delivered"], shown(deployment)["clickhouse_delivered"]) == (0, 1)
+    assert look(deployment) == []
+
+
+def test_the_status_goes_stale_when_nobody_looks_any_more(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = deployment.defs.resolve_asset_graph().get(STATUS)
+    evaluator = freshness_evaluator.TimeWindowFreshnessPolicyEvaluator()
+
+    def freshness(hours: float) -> str:
+        """Return what Dagster's freshness daemon says of the asset some hours from now."""
+        at = time.time() + hours * 3_600
+        monkeypatch.setattr(freshness_evaluator, "get_current_timestamp", lambda: at)
+        context = LoadingContextForTest(deployment.instance)
+        return asyncio.run(evaluator.evaluate_freshness(context, node)).value
+
+    assert deployment.instance.freshness_enabled
+    assert look(deployment)
+    assert [freshness(hours) for hours in (0, 1.9, 2.1, 3.1)] == ["PASS", "PASS", "WARN", "FAIL"]
+    # A quiet pipeline is looked at all the same, and says so before it would go stale.
+    assert look(deployment) == []
+    cursor = json.loads(deployment.cursors["status_sensor"] or "")
+    deployment.cursors["status_sensor"] = json.dumps({**cursor, "at": cursor["at"] - 3_600})
+    assert look(deployment) == ["status"]
     assert look(deployment) == []
 
 
