@@ -243,7 +243,9 @@ def changed_mapping(pipeline: Harness, **columns: dict[str, object] | None) -> S
         for entry in mapping.columns
         if columns.get(entry.name, {}) is not None
     ]
-    return mapping.model_copy(update={"columns": tuple(kept)})
+    # Not a copy of the model, which would keep what was worked out for the columns of before.
+    fields = {name: getattr(mapping, name) for name in SyncMapping.model_fields}
+    return SyncMapping.model_construct(**{**fields, "columns": tuple(kept)})
 
 
 def install(pipeline: Harness, external: External, mapping: SyncMapping) -> str:

@@ -12,7 +12,7 @@ from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.model.machine import PipelineMachine
 
 _SEARCH = "DBSYNC_TEST_MODEL_EXAMPLES" in os.environ
-_EXAMPLES = int(os.environ.get("DBSYNC_TEST_MODEL_EXAMPLES", "8"))
+_EXAMPLES = int(os.environ.get("DBSYNC_TEST_MODEL_EXAMPLES", "6"))
 _STEPS = int(os.environ.get("DBSYNC_TEST_MODEL_STEPS", "40"))
 
 
