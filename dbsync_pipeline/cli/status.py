@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Group
+from rich.console import Console, Group
 from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
@@ -26,6 +26,10 @@ from dbsync_pipeline.settings import load_settings
 from dbsync_pipeline.status import MOST_FAILING_LISTED, DestinationStatus, MappingStatus, Status, read_status
 
 _NUMBERS = ("places", "to number", "to deliver", "pending", "claimed", "lag", "failing", "paused", "delivered", "last")
+_MOST_URGENT = ("to number", "to deliver", "lag", "failing")
+_WIDTH = 150
+"""Characters that all numbers need. What is printed once is as wide, and wrapped by the terminal at worst; in place,
+the most urgent numbers alone are shown where the terminal is narrower."""
 
 
 def status(
@@ -51,7 +55,11 @@ def status(
     elif as_json:
         typer.echo(look().json(indent=2))
     else:
-        console.print(_shown(look()), soft_wrap=True)
+        _wide().print(_shown(look()), soft_wrap=True)
+
+
+def _wide() -> Console:
+    return Console(width=max(console.width, _WIDTH), highlight=False)
 
 
 def next_attempt(at: datetime | None) -> str:
@@ -103,9 +111,10 @@ def _watch(look: Callable[[], _Look], seconds: float, *, as_json: bool) -> None:
                 if as_json:
                     typer.echo(found.json())
                 elif live is None:
-                    console.print(_shown(found), rates.lines(found.status), soft_wrap=True)
+                    _wide().print(_shown(found), rates.lines(found.status), soft_wrap=True)
                 else:
-                    live.update(Group(_shown(found), rates.lines(found.status)), refresh=True)
+                    numbers = _NUMBERS if console.width >= _WIDTH else _MOST_URGENT
+                    live.update(Group(_shown(found, numbers), rates.lines(found.status)), refresh=True)
             time.sleep(seconds)
 
 
@@ -135,7 +144,7 @@ class _Rates:
         )
 
 
-def _shown(look: _Look) -> Group:
+def _shown(look: _Look, numbers: Sequence[str] = _NUMBERS) -> Group:
     found = look.status
     sizes = ", ".join(f"{entry.table_name} {entry.rows:,} rows, {decimal(entry.bytes)}" for entry in found.sizes)
     lines = [Text(f"In the source: {sizes}."), _stored_line(look.clickhouse)]
@@ -159,7 +168,7 @@ def _shown(look: _Look) -> Group:
     lines += [Text(_failing_line(failing), style="red") for failing in found.failing]
     if len(found.failing) == MOST_FAILING_LISTED:
         lines.append(Text(f"These {MOST_FAILING_LISTED} have waited longest; there may be more.", style="red"))
-    return Group(_mapping_table(found.mappings), *lines)
+    return Group(_mapping_table(found.mappings, numbers), *lines)
 
 
 def _stored_line(found: _Stored) -> Text:
@@ -171,27 +180,15 @@ def _stored_line(found: _Stored) -> Text:
     return Text(f"In ClickHouse, with former versions: {sizes or 'nothing'}.")
 
 
-def _mapping_table(found: list[MappingStatus]) -> Table:
+def _mapping_table(found: list[MappingStatus], numbers: Sequence[str]) -> Table:
     table = Table(box=SIMPLE)
     table.add_column("mapping", no_wrap=True)
     table.add_column("copy", no_wrap=True)
-    for name in (
-        "places",
-        "to number",
-        "to deliver",
-        "pending",
-        "claimed",
-        "lag",
-        "failing",
-        "paused",
-        "delivered",
-        "last",
-    ):
-        table.add_column(name, justify="right")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
     for entry in found:
-        table.add_row(
-            entry.mapping_id,
-            entry.kind,
+        delivered, last = _delivered(entry.delivered)
+        cells = (
             f"{entry.destinations:,}",
             f"{entry.waiting_for_sequencer:,}{'+' * entry.more_to_number}",
             f"{entry.waiting_for_delivery:,}{'+' * entry.more_to_deliver}",
@@ -200,9 +197,12 @@ def _mapping_table(found: list[MappingStatus]) -> Table:
             f"{entry.lag_seconds:.1f} s",
             f"{entry.failing:,}",
             f"{entry.paused:,}",
-            *_delivered(entry.delivered),
-            style="red" if entry.failing else None,
+            delivered,
+            last,
         )
+        shown: dict[str, str] = dict(zip(_NUMBERS, cells, strict=True))
+        style = "red" if entry.failing else None
+        table.add_row(entry.mapping_id, entry.kind, *(shown[name] for name in numbers), style=style)
     return table
 
 

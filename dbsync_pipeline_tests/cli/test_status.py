@@ -103,6 +103,12 @@ def test_what_was_delivered_last_is_in_the_table(pipeline: Harness, dbsync: Comm
         assert users().endswith(f"{shown} ago")
 
 
+def test_every_number_has_its_heading_however_narrow_the_place(pipeline: Harness, dbsync: Command) -> None:
+    headings = "mapping copy places to number to deliver pending claimed lag failing paused delivered last"
+
+    assert headings.split() in [line.split() for line in dbsync("status").stdout.splitlines()]
+
+
 def test_an_outage_is_watched_too() -> None:
     variables = environment(
         DBSYNC_SOURCE_URL="postgresql://app:sesame@127.0.0.1:1/app", DBSYNC_CLICKHOUSE_URL="http://unused/"
