@@ -14,7 +14,7 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs] -- it has none
 from pydantic import Field, TypeAdapter
 
 from dbsync_pipeline.defs.resources import Databases
-from dbsync_pipeline.defs.specs import clickhouse_key, copy_key, postgres_key
+from dbsync_pipeline.defs.specs import COPY_KEYS, copy_key
 from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.destinations.configured import databases_of
@@ -37,7 +37,6 @@ _RECORDS_LOOKED_AT = 10
 _TENANCIES_KEPT = 200
 """Tenancies with differences that are looked at again at every tick."""
 
-_KEYS = {"clickhouse": clickhouse_key, "postgres": postgres_key}
 _TENANCY_LIST = TypeAdapter(list[str])
 
 
@@ -58,7 +57,7 @@ def build_checks(catalog: Catalog) -> dg.AssetChecksDefinition:
             asset=key(mapping.mapping_id),
             description="Count and checksum of each tenancy's rows, computed in both databases; then the keys.",
         )
-        for key in (clickhouse_key, postgres_key)
+        for key in COPY_KEYS.values()
         for mapping in catalog.mappings
     ]
 
@@ -118,7 +117,7 @@ def _results(
             found[copy_key(entry.destination_id, entry.mapping_id)].append(entry)
         with pipeline.source("verify") as connection:
             coverage = {
-                _KEYS[entry.kind](entry.mapping_id): entry
+                COPY_KEYS[entry.kind](entry.mapping_id): entry
                 for entry in read_coverage(connection, pipeline.catalog.select(sorted(mappings)))
             }
         for key in sorted(keys):

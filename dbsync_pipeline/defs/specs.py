@@ -43,6 +43,10 @@ def postgres_key(mapping_id: str) -> dg.AssetKey:
     return dg.AssetKey(["postgres", mapping_id])
 
 
+COPY_KEYS = {"clickhouse": clickhouse_key, "postgres": postgres_key}
+"""The key of a mapping's copies of each kind."""
+
+
 def copy_key(destination_id: str, mapping_id: str) -> dg.AssetKey:
     """Return the key of the asset that a delivery to a destination advances."""
     return clickhouse_key(mapping_id) if destination_id == CLICKHOUSE else postgres_key(mapping_id)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.sensors import on_source
-from dbsync_pipeline.defs.specs import OWNERS, clickhouse_key, postgres_key
+from dbsync_pipeline.defs.specs import COPY_KEYS, OWNERS
 from dbsync_pipeline.defs.verdicts import UP_TO_DATE
 from dbsync_pipeline.defs.work import visible_failures
 from dbsync_pipeline.lateness import Standstill, behind_seconds
@@ -31,8 +31,6 @@ STATUS = dg.AssetKey(["dbsync", "status"])
 _SECONDS_BETWEEN_LOOKS = 60
 _SECONDS_BETWEEN_RECORDS = 3_600
 """After so long, what has not changed is recorded as well."""
-
-_KEYS = {"clickhouse": clickhouse_key, "postgres": postgres_key}
 
 
 class _Recorded(BaseModel):
@@ -75,7 +73,7 @@ def status_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> 
         before, now = _Recorded.model_validate_json(context.cursor or "{}"), time.time()
         standstill = before.standstill.then(found, now)
         verdicts = {
-            _KEYS[entry.kind](entry.mapping_id): _evaluation(entry, pipeline, standstill.seconds(now))
+            COPY_KEYS[entry.kind](entry.mapping_id): _evaluation(entry, pipeline, standstill.seconds(now))
             for entry in found.mappings
         }
         numbers = _numbers(found)
@@ -109,7 +107,7 @@ def build_freshness_checks(catalog: Catalog) -> dg.AssetChecksDefinition:
             asset=key(mapping.mapping_id),
             description="No tenancy has waited for a change for longer than DBSYNC_LATE_SECONDS.",
         )
-        for key in _KEYS.values()
+        for key in COPY_KEYS.values()
         for mapping in catalog.mappings
     ]
 
@@ -118,7 +116,7 @@ def build_freshness_checks(catalog: Catalog) -> dg.AssetChecksDefinition:
         """Look at the copies whose checks were selected; a copy that nobody receives is not behind."""
         pipeline = databases.pipeline()
         with visible_failures():
-            entries = {_KEYS[entry.kind](entry.mapping_id): entry for entry in _read(pipeline).mappings}
+            entries = {COPY_KEYS[entry.kind](entry.mapping_id): entry for entry in _read(pipeline).mappings}
         for check in sorted(context.selected_asset_check_keys, key=str):
             entry = entries.get(check.asset_key)
             found = None if entry is None else _evaluation(entry, pipeline)
@@ -140,7 +138,7 @@ def _read(pipeline: Pipeline) -> Status:
 def _evaluation(entry: MappingStatus, pipeline: Pipeline, standstill_seconds: float = 0.0) -> dg.AssetCheckEvaluation:
     seconds = behind_seconds(entry, standstill_seconds)
     return dg.AssetCheckEvaluation(
-        asset_key=_KEYS[entry.kind](entry.mapping_id),
+        asset_key=COPY_KEYS[entry.kind](entry.mapping_id),
         check_name=UP_TO_DATE,
         passed=seconds <= pipeline.settings.late_seconds,
         metadata={
@@ -162,7 +160,7 @@ def _numbers(found: Status) -> dict[str, float]:
         "sequence_id": found.sequence_id,
         "waiting_for_sequencer": waiting_for_sequencer(found),
     }
-    for kind in _KEYS:
+    for kind in COPY_KEYS:
         entries = [entry for entry in found.mappings if entry.kind == kind]
         if entries:
             numbers |= {
