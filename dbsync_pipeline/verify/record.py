@@ -77,7 +77,7 @@ select d.destination_id, t.tenancy_id::text as tenancy, m.mapping_id, v.verified
     v.destination_rows, v.differing, v.waiting
 """
     + _PAIRS
-    + "order by t.tenancy_id, d.kind, d.destination_id, m.position"
+    + "and (v.differing > 0 or not %(differing)s) order by t.tenancy_id, d.kind, d.destination_id, m.position"
 )
 
 _COVERAGE: LiteralString = (
@@ -180,22 +180,23 @@ def read_last(
     *,
     tenancies: Sequence[str] | None = None,
     destinations: Sequence[str] | None = None,
+    differing: bool = False,
 ) -> Iterator[LastComparison]:
-    """Yield a line for every tenancy, destination and mapping that is to be compared, by tenancy."""
+    """Yield a line for every tenancy, destination and mapping that is to be compared, or that differed, by tenancy."""
+    chosen = {**_chosen(catalog, tenancies, destinations), "differing": differing}
     with connection.cursor(row_factory=class_row(LastComparison)) as cursor:
-        yield from cursor.execute(_typed(_LAST, catalog), _chosen(catalog, tenancies, destinations))
+        yield from cursor.execute(_typed(_LAST, catalog), chosen)
 
 
 def read_coverage(
     connection: psycopg.Connection,
     catalog: Catalog,
     *,
-    tenancies: Sequence[str] | None = None,
     destinations: Sequence[str] | None = None,
 ) -> list[Coverage]:
     """Return a line for every mapping and kind of destination."""
     with connection.cursor(row_factory=class_row(Coverage)) as cursor:
-        return cursor.execute(_typed(_COVERAGE, catalog), _chosen(catalog, tenancies, destinations)).fetchall()
+        return cursor.execute(_typed(_COVERAGE, catalog), _chosen(catalog, None, destinations)).fetchall()
 
 
 def _typed(statement: LiteralString, catalog: Catalog) -> sql.Composed:
