@@ -65,14 +65,7 @@ def bare_pipe(place: Place) -> float:
     ):
         tables.drop_key(writing, place.mapping)
         started = time.perf_counter()
-        with (
-            take_snapshot(reading) as snapshot,
-            snapshot.copy(everything) as blocks,
-            writing.cursor() as cursor,
-            cursor.copy(MergeStatements(tables, place.mapping).fill) as copy,
-        ):
-            for block in blocks:
-                copy.write(block)
+        _carry(reading, everything, writing, MergeStatements(tables, place.mapping).fill)
         tables.add_key(writing, place.mapping)
         return time.perf_counter() - started
 
@@ -87,15 +80,20 @@ def bare_upsert(place: Place, *, above: int) -> float:
     statements = MergeStatements(place.pipeline.external_tables, place.mapping)
     with place.pipeline.source("bench") as reading, psycopg.connect(place.target_url) as writing:
         writing.execute(statements.make_stage)
-        with (
-            take_snapshot(reading) as snapshot,
-            snapshot.copy(changed) as blocks,
-            writing.cursor() as cursor,
-            cursor.copy(statements.copy) as copy,
-        ):
-            for block in blocks:
-                copy.write(block)
+        _carry(reading, changed, writing, statements.copy)
         started = time.perf_counter()
         writing.execute(statements.write)
         writing.commit()
         return time.perf_counter() - started
+
+
+def _carry(reading: psycopg.Connection, query: sql.Composed, writing: psycopg.Connection, take: sql.Composed) -> None:
+    """Give what one COPY yields to another."""
+    with (
+        take_snapshot(reading) as snapshot,
+        snapshot.copy(query) as blocks,
+        writing.cursor() as cursor,
+        cursor.copy(take) as copy,
+    ):
+        for block in blocks:
+            copy.write(block)
