@@ -283,3 +283,17 @@ def expire_leases(pipeline: Harness) -> None:
     pipeline.admin.execute(
         "update dbsync.pending set lease_until = now() - interval '1 hour' where lease_until is not null"
     )
+
+
+def stop_in_the_middle(pipeline: Harness, delete: Callable[[], None]) -> tuple[Steps, WatchedWorker]:
+    """Stop a worker that has rows in its hands; they are deleted then, and another worker delivers that."""
+    pipeline.sequence()
+    work = Steps()
+    worker = WatchedWorker(pipeline, tell=work.wait)
+    work.start(worker.cycle.run_once)
+    work.until("deliver")
+    delete()
+    pipeline.sequence()
+    expire_leases(pipeline)
+    pipeline.sync()
+    return work, worker

@@ -12,7 +12,7 @@ from dbsync_pipeline.cleanup import Cleaned, clean_up
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline_tests.harness import Harness
-from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, expire_leases
+from dbsync_pipeline_tests.invariants.stepping import stop_in_the_middle
 from dbsync_pipeline_tests.verify.looking import differences
 
 
@@ -140,15 +140,7 @@ def test_a_deletion_that_is_young_or_among_many_rows_stays(pipeline: Harness, mo
 def test_a_worker_that_began_before_is_waited_for(apart: Harness) -> None:
     """It has the row in its hands, alive, while another worker delivers that it is deleted."""
     user = apart.app.user(apart.app.tenancy())
-    apart.sequence()
-    work = Steps()
-    worker = WatchedWorker(apart, tell=work.wait)
-    work.start(worker.cycle.run_once)
-    work.until("deliver")
-    delete_user(apart, user)
-    apart.sequence()
-    expire_leases(apart)
-    apart.sync()
+    work, worker = stop_in_the_middle(apart, lambda: delete_user(apart, user))
     assert cleaned(apart).left == ["a worker that began before the deleted rows came in is still under way"]
     assert versions(apart) == [(user, 1)]
     work.finish()

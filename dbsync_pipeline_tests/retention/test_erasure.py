@@ -10,7 +10,7 @@ from dbsync_pipeline.erasure import Erased, due, erase
 from dbsync_pipeline.errors import BehindError, DbsyncError, DestinationError, UnreachableError
 from dbsync_pipeline_tests.destinations.test_postgres import write_everything
 from dbsync_pipeline_tests.harness import Harness
-from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, expire_leases
+from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, stop_in_the_middle
 
 NOBODY = "postgresql://nobody:hunter2@127.0.0.1:1/gone"
 
@@ -152,17 +152,7 @@ def test_what_is_there_or_not_delivered_is_refused(pipeline: Harness, doomed: UU
 
 
 def left_in_the_middle(pipeline: Harness, doomed: UUID) -> tuple[Steps, WatchedWorker]:
-    """Stop a worker that has rows in its hands; the tenancy is deleted then, and another worker delivers that."""
-    pipeline.sequence()
-    work = Steps()
-    worker = WatchedWorker(pipeline, tell=work.wait)
-    work.start(worker.cycle.run_once)
-    work.until("deliver")
-    delete(pipeline, doomed)
-    pipeline.sequence()
-    expire_leases(pipeline)
-    pipeline.sync()
-    return work, worker
+    return stop_in_the_middle(pipeline, lambda: delete(pipeline, doomed))
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["with its lease", "after its lease"])
