@@ -13,7 +13,6 @@ from psycopg import sql
 
 from benchmarks.external_place import VIEW, Place, make_tables, projection, readable
 from benchmarks.first_load import live_rows
-from dbsync_pipeline.destinations.postgres.statements import MergeStatements
 from dbsync_pipeline.destinations.postgres.tables import SEQUENCE
 from dbsync_pipeline.engine.snapshot import take_snapshot
 
@@ -65,7 +64,7 @@ def bare_pipe(place: Place) -> float:
     ):
         tables.drop_key(writing, place.mapping)
         started = time.perf_counter()
-        _carry(reading, everything, writing, MergeStatements(tables, place.mapping).fill)
+        _carry(reading, everything, writing, place.pipeline.external_merges.of(place.mapping).fill)
         tables.add_key(writing, place.mapping)
         return time.perf_counter() - started
 
@@ -77,7 +76,7 @@ def bare_upsert(place: Place, *, above: int) -> float:
         sql.Identifier(SEQUENCE),
         sql.Literal(above),
     )
-    statements = MergeStatements(place.pipeline.external_tables, place.mapping)
+    statements = place.pipeline.external_merges.of(place.mapping)
     with place.pipeline.source("bench") as reading, psycopg.connect(place.target_url) as writing:
         writing.execute(statements.make_stage)
         _carry(reading, changed, writing, statements.copy)

@@ -109,7 +109,7 @@ def projection(pipeline: Pipeline) -> Sequence[ProjectedColumn]:
         lambda: None,
         KeptSessions(pipeline.external_session, most=0, idle_seconds=0),
         pipeline.catalog,
-        pipeline.external_tables,
+        pipeline.external_merges,
         begin_again=lambda _mappings: None,
     )
     return destination.projection(pipeline.catalog.mapping(_MAPPING))

@@ -21,11 +21,13 @@ from dbsync_pipeline.destinations.postgres.destination import PostgresDestinatio
 from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions, most_kept
 from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeLimits
+from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.destinations.postgres.tables import ExternalTables
 from dbsync_pipeline.engine.ahead import ReadAhead
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher, Stint
 from dbsync_pipeline.engine.engine import Engine
+from dbsync_pipeline.engine.extraction import Extractions
 from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.throttle import Throttle
@@ -136,7 +138,10 @@ class Pipeline:
         with self.clickhouse() as clickhouse:
             destination = ClickHouseDestination(clickhouse, self.catalog, self.clickhouse_names)
             sweeping = partial(self.sweep_clickhouse, clickhouse)
-            with self._sessions() as sessions, self._worker(sessions, destination, sweeping, selection) as worker:
+            with (
+                self._installed_sessions() as sessions,
+                self._worker(sessions, destination, sweeping, selection) as worker,
+            ):
                 yield worker
 
     @contextmanager
@@ -148,7 +153,7 @@ class Pipeline:
         """
         with (
             KeptSessions(self.external_session, most=0, idle_seconds=0) as kept,
-            self._sessions() as sessions,
+            self._installed_sessions() as sessions,
             self._external_worker(sessions, kept, destination_id, selection) as worker,
         ):
             yield worker
@@ -164,7 +169,7 @@ class Pipeline:
             partial(read_database, queueing, destination_id),
             kept,
             self.catalog,
-            self.external_tables,
+            self.external_merges,
             begin_again=partial(begin_again, queueing, destination_id),
         )
         sweeping = partial(self.sweep_external, destination_id)
@@ -176,6 +181,13 @@ class Pipeline:
         """Open what a worker works by."""
         with self.reading() as reading, self.source("sync queue") as queueing:
             yield WorkerSessions(reading, queueing)
+
+    @contextmanager
+    def _installed_sessions(self) -> Generator[WorkerSessions]:
+        """Open the same, unless a worker could do nothing by them."""
+        with self._sessions() as sessions:
+            require_installed(sessions.queueing, self.catalog)
+            yield sessions
 
     @contextmanager
     def _worker(
@@ -191,7 +203,6 @@ class Pipeline:
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
         reading, queueing = sessions.reading, sessions.queueing
         with ReadAhead(self.reading) as ahead:
-            require_installed(queueing, self.catalog)
             replica = (
                 Replica(queueing, reading, longest_seconds=settings.lease_seconds) if settings.replica_url else None
             )
@@ -199,7 +210,7 @@ class Pipeline:
             engine = Engine(
                 reading,
                 self.catalog,
-                self.columns,
+                self.extractions,
                 destination,
                 Gaps(partial(sweeping, queueing)),
                 ahead=ahead,
@@ -247,9 +258,19 @@ class Pipeline:
             sweep(connection, self.catalog, self.columns, mapping, copy, tenancies=tenancies)
 
     @cached_property
+    def extractions(self) -> Extractions:
+        """What reads rows from the source."""
+        return Extractions(self.catalog, self.columns)
+
+    @cached_property
     def external_tables(self) -> ExternalTables:
         """Where things are in external databases."""
         return ExternalTables(self.settings.external_schema, self.catalog.tenancy.type, self.settings.external_readers)
+
+    @cached_property
+    def external_merges(self) -> Merges:
+        """What brings rows into external databases."""
+        return Merges(self.external_tables)
 
     def external_session(self, connection: str) -> ExternalSession:
         """Open a session on the database that a connection string names.
@@ -285,10 +306,11 @@ class Pipeline:
         mappings = [entry for entry in self.catalog.mappings if database.receives(entry.mapping_id)]
         with closing(self.external_session(database.connection)) as session:
             if prepare:
+                tables = self.external_tables
                 with session.turn() as connection:
-                    self.external_tables.prepare(connection, session.place)
-                    for mapping in self.external_tables.outdated(connection, mappings):
-                        self.external_tables.install(connection, mapping, session.place)
+                    tables.prepare(connection, session.place)
+                    for mapping in tables.outdated(tables.listing(connection), mappings):
+                        tables.install(connection, mapping, session.place)
             return inspect(session, self.external_tables, database.tenancy_id, mappings)
 
     @contextmanager

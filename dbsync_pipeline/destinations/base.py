@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
+BINARY = "format binary"
+"""A form of COPY that queries have, too."""
+
 SEQUENCE_ID = "row_number.sequence_id"
 """SQL of the sequence id of a row or tombstone, in a projection."""
 
@@ -68,6 +71,15 @@ class Slice:
     upto: int
     first: bool
     complete_up_to: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All rows of some slices of one mapping, few enough to be held: what a COPY gave, in one block."""
+
+    mapping: SyncMapping
+    slices: Sequence[Slice]
+    block: bytes
 
 
 class SupersededError(Exception):
@@ -127,6 +139,17 @@ class Destination(ABC):
             SupersededError: another worker moved the checkpoint that the slices start from; nothing was written.
             ResendError: it needs the rows again; once for the same slices.
         """
+
+    def deliver_together(self, batches: Sequence[Batch]) -> bool:  # noqa: ARG002 -- for those that can
+        """Write small batches of several mappings at once, all or nothing, where that costs less than each by itself.
+
+        Returns:
+            Whether they were written; if not, each is to be delivered by itself, which tells what is the matter.
+
+        Raises:
+            UnreachableError: the destination does not answer.
+        """
+        return False
 
     @abstractmethod
     def record(self, slices: Iterable[Slice]) -> None:

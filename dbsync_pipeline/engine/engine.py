@@ -11,18 +11,26 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psycopg
 from psycopg import sql
 
-from dbsync_pipeline.destinations.base import Checkpoint, Destination, Pair, ResendError, Slice, SupersededError
+from dbsync_pipeline.destinations.base import (
+    BINARY,
+    Checkpoint,
+    Destination,
+    Pair,
+    ResendError,
+    Slice,
+    SupersededError,
+)
 from dbsync_pipeline.engine.ahead import Ahead, ReadAhead
 from dbsync_pipeline.engine.chunks import LARGE_ROWS, Chunk, large_left, smallest_first
 from dbsync_pipeline.engine.diagnosis import describe_failure
-from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.engine.extraction import Extractions, parameters
 from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
@@ -38,7 +46,6 @@ from dbsync_pipeline.errors import (
 )
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import check_installed, require_installed
-from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.tracing import span
 
@@ -46,6 +53,9 @@ logger = logging.getLogger(__name__)
 
 GiveBack = Callable[[Collection[Pair]], None]
 """Takes pairs of which nothing was sent."""
+
+_FEW_ROWS = 20
+"""Up to so many are read by a prepared query, which spares them a plan; all are held, and a row may be large."""
 
 _LEAST_SHARE = 1_000
 """Up to so many rows each of the pairs that a turn may deliver is measured, however many there are."""
@@ -146,7 +156,7 @@ class Engine:
         self,
         connection: psycopg.Connection,
         catalog: Catalog,
-        columns: SyncColumns,
+        extractions: Extractions,
         destination: Destination,
         gaps: Gaps,
         *,
@@ -158,7 +168,7 @@ class Engine:
     ) -> None:
         self._connection = connection
         self._catalog = catalog
-        self._columns = columns
+        self._extractions = extractions
         self._destination = destination
         self._gaps = gaps
         self._ahead = ahead
@@ -273,11 +283,17 @@ class Engine:
 
     def _measure(self, slices: list[Slice], snapshot: Snapshot, rows: int) -> tuple[list[Chunk], list[Delivery]]:
         """Cut slices to so many rows at most; return what could not be cut, too."""
+        groups = [*self._by_mapping(slices, lambda entry: entry)]
+        try:
+            return self._chunks(groups, snapshot, rows), []
+        except psycopg.Error as error:
+            if snapshot.is_lost(error):
+                raise
         chunks: list[Chunk] = []
         failed: list[Delivery] = []
-        for mapping, of_mapping in self._by_mapping(slices, lambda entry: entry):
+        for mapping, of_mapping in groups:
             try:
-                chunks += self._chunks(mapping, of_mapping, snapshot, rows)
+                chunks += self._chunks([(mapping, of_mapping)], snapshot, rows)
             except psycopg.Error as error:
                 if snapshot.is_lost(error):
                     raise
@@ -305,7 +321,7 @@ class Engine:
             upto = snapshot.complete_up_to
             if upto <= left.after:
                 return None
-            (chunk,) = self._chunks(mapping, [replace(left, upto=upto, complete_up_to=upto)], snapshot, rows)
+            (chunk,) = self._chunks([(mapping, [replace(left, upto=upto, complete_up_to=upto)])], snapshot, rows)
             return (chunk, self._statement(mapping, [chunk])) if chunk.large else None
 
         if not self._throttles:
@@ -342,12 +358,12 @@ class Engine:
         refused = {delivery.pair for delivery in failed}
         return [entry for entry in slices if entry.pair not in refused], failed
 
-    def _chunks(self, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> list[Chunk]:
+    def _chunks(self, groups: Sequence[tuple[SyncMapping, list[Slice]]], snapshot: Snapshot, rows: int) -> list[Chunk]:
         """Cut each slice to at most so many rows, so that a load of any size resumes where it stopped."""
-        statement = Extraction(self._catalog, mapping, self._columns).extent(slices, rows)
         chunks: list[Chunk] = []
-        with snapshot.outliving():
-            for position, live, dead, highest in snapshot.connection.execute(statement):
+        queries = [(self._extractions.of(mapping).extents, [*parameters(slices), rows]) for mapping, slices in groups]
+        for (_, slices), extents in zip(groups, snapshot.ask(queries), strict=True):
+            for position, live, dead, highest in extents:
                 whole = slices[int(position)]
                 complete = live + dead < rows
                 chunks.append(Chunk(whole if complete else replace(whole, upto=highest), live, dead, complete))
@@ -365,15 +381,26 @@ class Engine:
         if not full:
             return None
         blocks = turn.take_ahead(full)
-        reading = turn.snapshot.copy(self._statement(mapping, full)) if blocks is None else nullcontext(blocks)
+        reading = self._reading(mapping, full, turn.snapshot) if blocks is None else nullcontext(blocks)
         return turn.sender.send(mapping, [chunk.slice for chunk in full], reading)
+
+    def _reading(
+        self, mapping: SyncMapping, chunks: Sequence[Chunk], snapshot: Snapshot
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Return what reads the rows of chunks in the form that the destination takes."""
+        few = sum(chunk.rows for chunk in chunks) <= _FEW_ROWS
+        if few and self._destination.copy_format == BINARY:
+            projection, renamed = self._destination.projection(mapping), self._destination.rows_have_places
+            query = self._extractions.of(mapping).select(projection, renamed=renamed)
+            return snapshot.select(query, parameters([chunk.slice for chunk in chunks]))
+        return snapshot.copy(self._statement(mapping, chunks))
 
     def _statement(self, mapping: SyncMapping, chunks: Sequence[Chunk]) -> sql.Composed:
         """Return the COPY of chunks, all of them small or all large."""
         slices = [chunk.slice for chunk in chunks]
         groups = [[entry] for entry in slices] if chunks[0].large else [slices]
-        extraction = Extraction(self._catalog, mapping, self._columns)
-        return extraction.copy(self._destination.projection(mapping), groups, self._destination)
+        projection = self._destination.projection(mapping)
+        return self._extractions.of(mapping).copy(projection, groups, self._destination)
 
     def _finish(
         self, mapping: SyncMapping, chunks: Sequence[Chunk], sent: Future[Sent] | None, turn: _Turn
@@ -408,8 +435,7 @@ class Engine:
                     yield from self._finish(mapping, half, self._begin(mapping, half, turn), turn)
                 return
             failed = full[0].slice
-            extraction = Extraction(self._catalog, mapping, self._columns)
-            message = describe_failure(extraction, failed, turn.snapshot, self._destination, error)
+            message = describe_failure(self._extractions.of(mapping), failed, turn.snapshot, self._destination, error)
             yield full[0], Delivery(failed.pair, failed.after, failed.after, error=message)
             return
         yield from _arrived(full, total)

@@ -6,6 +6,7 @@ only if that is the slice's (invariant I7).
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from psycopg import sql
 
@@ -28,12 +29,43 @@ from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping
 from dbsync_pipeline.mappings.types import data_type
 
 
+class Extractions:
+    """The reading queries of all mappings."""
+
+    def __init__(self, catalog: Catalog, columns: SyncColumns) -> None:
+        self._catalog = catalog
+        self._columns = columns
+        self._made: dict[str, Extraction] = {}
+
+    def of(self, mapping: SyncMapping) -> "Extraction":
+        """Return those of a mapping; what of them is always the same is put together once."""
+        made = self._made.get(mapping.code_version)
+        if made is None:
+            made = self._made[mapping.code_version] = Extraction(self._catalog, mapping, self._columns)
+        return made
+
+
+Slices = Sequence[Slice] | None
+"""What is to be read; None where that is given when the query is executed, as `parameters` says."""
+
+
+def parameters(slices: Sequence[Slice]) -> list[object]:
+    """Return what is given to a query for `$1` to `$4`."""
+    return [
+        [str(entry.pair.tenancy_id) for entry in slices],
+        [entry.after for entry in slices],
+        [entry.upto for entry in slices],
+        [entry.first for entry in slices],
+    ]
+
+
 class Extraction:
     """Generates the reading queries of one mapping."""
 
     def __init__(self, catalog: Catalog, mapping: SyncMapping, columns: SyncColumns) -> None:
         self.mapping = mapping
         self._columns = columns
+        self._selections: dict[tuple[tuple[ProjectedColumn, ...], bool], bytes] = {}
         self._tenancy_type = sql.SQL(data_type(catalog.tenancy.type).postgres)  # pyright: ignore[reportArgumentType] -- from the type table
 
     def copy(
@@ -45,16 +77,35 @@ class Extraction:
         small ones share one that probes indexes.
         """
         slices = [entry for group in groups for entry in group]
-        parts = [
-            *(self.live_rows(projection, group) for group in groups),
-            self.tombstones(projection, slices),
-            self._left_places(projection, slices, renamed=destination.rows_have_places),
-        ]
+        live = [self.live_rows(projection, group) for group in groups]
         return sql.SQL("copy ({rows}) to stdout ({format})").format(
-            rows=joined(parts, " union all "), format=expression(destination.copy_format)
+            rows=self._all_rows(projection, live, slices, renamed=destination.rows_have_places),
+            format=expression(destination.copy_format),
         )
 
-    def live_rows(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
+    def select(self, projection: Sequence[ProjectedColumn], *, renamed: bool) -> bytes:
+        """Return the SELECT of the same rows, to be prepared: to plan it takes ten times as long as to read a few.
+
+        `renamed` says that rows have places, as `Destination.rows_have_places` does.
+        """
+        which = tuple(projection), renamed
+        made = self._selections.get(which)
+        if made is None:
+            rows = self._all_rows(projection, [self.live_rows(projection, None)], None, renamed=renamed)
+            made = self._selections[which] = rows.as_bytes(None)
+        return made
+
+    def _all_rows(
+        self, projection: Sequence[ProjectedColumn], live: list[sql.Composed], slices: Slices, *, renamed: bool
+    ) -> sql.Composed:
+        parts = [
+            *live,
+            self.tombstones(projection, slices),
+            self._left_places(projection, slices, renamed=renamed),
+        ]
+        return joined(parts, " union all ")
+
+    def live_rows(self, projection: Sequence[ProjectedColumn], slices: Slices) -> sql.Composed:
         """Return the SELECT of the rows that exist."""
         return sql.SQL(
             "select {values} from {slices} join {tenancies} as tenancy using (tenancy_id) {rows} "
@@ -71,8 +122,16 @@ class Extraction:
             tenancy=tenancy_value(self.mapping),
         )
 
+    @cached_property
+    def extents(self) -> bytes:
+        """The same SELECT as `extent`, to be prepared; `$5` is its limit."""
+        return self._extent(None, sql.SQL("$5")).as_bytes(None)
+
     def extent(self, slices: Sequence[Slice], limit: int) -> sql.Composed:
         """Return the SELECT of (position of slice, live rows, tombstones, highest id) over the first `limit` of it."""
+        return self._extent(slices, sql.Literal(limit))
+
+    def _extent(self, slices: Slices, limit: sql.Composable) -> sql.Composed:
         rows = (
             sql.SQL(
                 "select p.sequence_id from {} as p where p.mapping_id = {} and p.tenancy_id = slice.tenancy_id"
@@ -102,10 +161,10 @@ class Extraction:
             numbered=numbered,
             tombstone=ours("tombstone"),
             mapping=sql.Literal(self.mapping.mapping_id),
-            limit=sql.Literal(limit),
+            limit=limit,
         )
 
-    def _numbered_rows(self, slices: Sequence[Slice]) -> sql.Composed:
+    def _numbered_rows(self, slices: Slices) -> sql.Composed:
         names = {
             "source": table_name(self.mapping.source),
             "sequence": column(self._columns.sequence),
@@ -128,7 +187,7 @@ class Extraction:
             **names,
         )
 
-    def tombstones(self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice]) -> sql.Composed:
+    def tombstones(self, projection: Sequence[ProjectedColumn], slices: Slices) -> sql.Composed:
         """Return the SELECT of the rows that are gone, wherever they may have been; a first load leaves them out."""
         return sql.SQL(
             "select {values} from {slices} join {tenancies} as known using (tenancy_id) "
@@ -149,9 +208,7 @@ class Extraction:
             source=rebuilt_row(self.mapping.source, sql.SQL("t.identity"), SOURCE),
         )
 
-    def _left_places(
-        self, projection: Sequence[ProjectedColumn], slices: Sequence[Slice], *, renamed: bool
-    ) -> sql.Composed:
+    def _left_places(self, projection: Sequence[ProjectedColumn], slices: Slices, *, renamed: bool) -> sql.Composed:
         """Rows that exist are gone from where their tenancy was before, and from everywhere once it is deleted.
 
         A renamed tenancy leaves no place behind where rows do not have one.
@@ -177,8 +234,10 @@ class Extraction:
             or_renamed=sql.SQL(" or place.columns <> known.columns" if renamed else ""),
         )
 
-    def _slices(self, slices: Sequence[Slice]) -> sql.Composed:
+    def _slices(self, slices: Slices) -> sql.Composed:
         """One slice is written as constants, which the planner sees through; many as arrays."""
+        if slices is None:
+            return self._arrays(sql.SQL("$1"), sql.SQL("$2"), sql.SQL("$3"), sql.SQL("$4"))
         if len(slices) == 1:
             return sql.SQL(
                 "(select 0 as position, {tenancy}::{type} as tenancy_id, {after}::bigint as after, "
@@ -190,19 +249,18 @@ class Extraction:
                 upto=sql.Literal(slices[0].upto),
                 first=sql.Literal(slices[0].first),
             )
+        return self._arrays(*map(sql.Literal, parameters(slices)))
+
+    def _arrays(
+        self, tenancies: sql.Composable, after: sql.Composable, upto: sql.Composable, first: sql.Composable
+    ) -> sql.Composed:
         return sql.SQL(
             "(select (ordinality - 1)::integer as position, tenancy_id, after, upto, first from unnest("
             "{tenancies}::{type}[], {after}::bigint[], {upto}::bigint[], {first}::boolean[]) "
             "with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice"
-        ).format(
-            tenancies=sql.Literal([str(entry.pair.tenancy_id) for entry in slices]),
-            type=self._tenancy_type,
-            after=sql.Literal([entry.after for entry in slices]),
-            upto=sql.Literal([entry.upto for entry in slices]),
-            first=sql.Literal([entry.first for entry in slices]),
-        )
+        ).format(tenancies=tenancies, type=self._tenancy_type, after=after, upto=upto, first=first)
 
 
-def _fence(slices: Sequence[Slice]) -> sql.SQL:
+def _fence(slices: Slices) -> sql.SQL:
     """Keep the ranges of several slices in the index search: joined freely, all rows of a tenancy would be read."""
-    return sql.SQL("offset 0") if len(slices) > 1 else sql.SQL("")
+    return sql.SQL("offset 0") if slices is None or len(slices) > 1 else sql.SQL("")

@@ -1,9 +1,9 @@
 """A frozen view of the source, and how far the order is complete in it."""
 
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -14,6 +14,7 @@ from psycopg.pq.abc import PGconn
 from psycopg.types.json import Jsonb
 from psycopg.waiting import Wait
 
+from dbsync_pipeline import binary_copy
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.errors import NotInstalledError, UnreachableError
 from dbsync_pipeline.mappings.installed import INSTALLED
@@ -102,6 +103,22 @@ class Snapshot:
             yield blocks
             if own:
                 raise own[0]
+
+    def ask(self, queries: Iterable[tuple[bytes, Sequence[object]]]) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of each of some queries with parameters, in one round trip; the view outlives an error."""
+        with self.outliving(), self.connection.pipeline() as pipeline:
+            cursors = [psycopg.RawCursor(self.connection).execute(*query) for query in queries]
+            pipeline.sync()
+            return [cursor.fetchall() for cursor in cursors]
+
+    @contextmanager
+    def select(self, statement: bytes, given: Sequence[object]) -> Generator[Iterator[bytes]]:
+        """Run a query with parameters and give its result, all of which is held, as a binary COPY would, in a block."""
+        with self.outliving():
+            cursor = psycopg.RawCursor(self.connection)
+            result = cursor.execute(statement, given, binary=True).pgresult
+            assert result is not None
+            yield iter([binary_copy.written(result)])
 
     def _blocks(self, statement: sql.Composed, own: list[psycopg.Error]) -> Generator[bytes]:
         try:

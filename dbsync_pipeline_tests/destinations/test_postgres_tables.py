@@ -80,7 +80,7 @@ def test_forty_workers_make_them_at_the_same_time(pipeline: Harness, tenancy: UU
             together.wait()
             with session.turn() as connection:
                 tables.prepare(connection, session.place)
-                for mapping in tables.outdated(connection, mappings):
+                for mapping in tables.outdated(tables.listing(connection), mappings):
                     tables.install(connection, mapping, session.place)
             session.close()
         except BaseException as error:  # noqa: BLE001 -- looked at below.
@@ -250,11 +250,11 @@ def changed_mapping(pipeline: Harness, **columns: dict[str, object] | None) -> S
 
 def install(pipeline: Harness, external: External, mapping: SyncMapping) -> str:
     """Bring a table to what a mapping has become, as a worker would; return what it says against it."""
-    session = pipeline.pipeline.external_session(external.url)
+    session, tables = pipeline.pipeline.external_session(external.url), pipeline.pipeline.external_tables
     try:
         with session.turn() as connection:
-            for entry in pipeline.pipeline.external_tables.outdated(connection, [mapping]):
-                pipeline.pipeline.external_tables.install(connection, entry, session.place)
+            for entry in tables.outdated(tables.listing(connection), [mapping]):
+                tables.install(connection, entry, session.place)
     except Exception as error:  # noqa: BLE001 -- looked at by who asks.
         return str(error)
     finally:

@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 
 from dbsync_pipeline.destinations.base import Slice
-from dbsync_pipeline.engine import chunks
+from dbsync_pipeline.engine import chunks, engine
 from dbsync_pipeline.engine.cycle import SyncCycle
 from dbsync_pipeline.engine.snapshot import Snapshot
 from dbsync_pipeline_tests.application import Application
@@ -22,8 +22,9 @@ LONG_CHARACTERS = 16_000_000
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note, from now on, which session each COPY of rows goes through."""
+    """Note, from now on, which session each COPY of rows goes through; two rows are many."""
     monkeypatch.setattr(chunks, "LARGE_ROWS", 2)
+    monkeypatch.setattr(engine, "_FEW_ROWS", 1)
     sessions: list[int] = []
     copy = Snapshot.copy
 

@@ -1,7 +1,8 @@
 """What a cycle costs, counted in rows and requests and never in time: it follows the change, not what exists (I9)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,8 @@ from psycopg import sql
 from dbsync_pipeline.destinations.base import Pair, Slice
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
-from dbsync_pipeline.engine.extraction import Extraction
+from dbsync_pipeline.destinations.postgres import destination
+from dbsync_pipeline.engine.extraction import Extraction, parameters
 from dbsync_pipeline.verify.copies import ClickHouseCopy
 from dbsync_pipeline.verify.scope import Scope, Share
 from dbsync_pipeline.verify.states import Key, States
@@ -92,10 +94,14 @@ def test_inserts_do_not_grow_with_tenancies(pipeline: Harness, requests: Counter
     assert requests == {"query": 1, "insert_stream": 3}
 
 
+@pytest.mark.parametrize(
+    ("most_together", "copies"), [(destination._TOGETHER_BYTES, 0), (0, 1)], ids=["together", "by copy"]
+)
 def test_statements_in_an_external_database_do_not_grow_with_rows(
-    pipeline: Harness, monkeypatch: pytest.MonkeyPatch
+    pipeline: Harness, monkeypatch: pytest.MonkeyPatch, most_together: int, copies: int
 ) -> None:
-    """D28: a batch is one COPY, one merge and one move of the checkpoint, however many rows it has."""
+    """D28: a batch is one merge and one move of the checkpoint, and a COPY if it is large, however many rows it has."""
+    monkeypatch.setattr(destination, "_TOGETHER_BYTES", most_together)
     tenancy = pipeline.app.tenancy()
     external = pipeline.configure_external(tenancy)
     for _ in range(60):
@@ -107,7 +113,7 @@ def test_statements_in_an_external_database_do_not_grow_with_rows(
     def counting(original: Any) -> Any:
         def call(self: psycopg.Cursor, query: Any, *arguments: Any, **more: Any) -> Any:
             if self.connection.info.dbname == database:
-                asked.append(query if isinstance(query, str) else query.as_string(self))
+                asked.append(query.decode() if isinstance(query, bytes) else sql.as_string(query, self))
             return original(self, query, *arguments, **more)
 
         return call
@@ -126,8 +132,9 @@ def test_statements_in_an_external_database_do_not_grow_with_rows(
             assert sum(entry.delivery.upserted for entry in results) == rows
             batches.append(asked.copy())
     assert batches[1] == batches[2]
-    for part in ("from stdin", 'insert into "dbsync"."users"', 'update "dbsync"."sync_checkpoint"'):
+    for part in ('insert into "dbsync"."users"', 'update "dbsync"."sync_checkpoint"'):
         assert sum(part in entry for entry in batches[2]) == 1
+    assert sum("from stdin" in entry for entry in batches[2]) == copies
 
 
 def test_a_quiet_worker_asks_nothing_of_clickhouse(pipeline: Harness, requests: Counter[str]) -> None:
@@ -228,6 +235,25 @@ def test_a_change_is_found_without_reading_what_did_not(pipeline: Harness, mappi
     assert reads(pipeline, extraction.live_rows(destination.projection(extraction.mapping), slices)) <= 60
     assert reads(pipeline, extraction.tombstones(destination.projection(extraction.mapping), slices)) <= 60
     assert reads(pipeline, extraction.extent(slices, 1_000)) <= 60
+    # And by a plan that is made before anybody knows which slices are asked for.
+    for statement, given in (
+        (extraction.extents, [*parameters(slices), 1_000]),
+        (extraction.select(destination.projection(extraction.mapping), renamed=True), parameters(slices)),
+    ):
+        with prepared(pipeline, statement, given) as execution:
+            assert reads(pipeline, execution) <= 200
+
+
+@contextmanager
+def prepared(pipeline: Harness, statement: bytes, given: list[Any]) -> Generator[sql.Composed]:
+    """Prepare a query with a plan that serves any parameters; give what executes it with some."""
+    pipeline.admin.execute("set plan_cache_mode = force_generic_plan")
+    pipeline.admin.execute(b"prepare of_test as " + statement)
+    try:
+        yield sql.SQL("execute of_test ({})").format(sql.SQL(", ").join(map(sql.Literal, given)))
+    finally:
+        pipeline.admin.execute("deallocate of_test")
+        pipeline.admin.execute("reset plan_cache_mode")
 
 
 def test_the_tombstones_of_a_key_are_found_among_those_of_other_tenancies(pipeline: Harness) -> None:

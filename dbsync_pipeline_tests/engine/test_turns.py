@@ -86,9 +86,11 @@ def test_what_a_turn_measures_does_not_grow_with_what_waits(pipeline: Harness, m
     asked: list[tuple[int, int]] = []
     measure = engine.Engine._chunks
 
-    def noting(self: engine.Engine, mapping: SyncMapping, slices: list[Slice], snapshot: Snapshot, rows: int) -> object:
-        asked.append((len(slices), rows))
-        return measure(self, mapping, slices, snapshot, rows)
+    def noting(
+        self: engine.Engine, groups: Sequence[tuple[SyncMapping, list[Slice]]], snapshot: Snapshot, rows: int
+    ) -> object:
+        asked.extend((len(slices), rows) for _, slices in groups)
+        return measure(self, groups, snapshot, rows)
 
     monkeypatch.setattr(engine.Engine, "_chunks", noting)
     with pipeline.worker(Selection(mappings=["users"])) as worker:

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import psycopg
 
 from dbsync_pipeline import source
-from dbsync_pipeline.destinations.base import Checkpoint, Destination, Pair, ProjectedColumn, Slice
+from dbsync_pipeline.destinations.base import Batch, Checkpoint, Destination, Pair, ProjectedColumn, Slice
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.configured import read_database
@@ -101,6 +101,15 @@ class WatchedDestination(Destination):
         self.delivered.append((mapping, slices, bytes_of_old))
         self._tell("delivered")
 
+    def deliver_together(self, batches: Sequence[Batch]) -> bool:
+        self._tell("extract")
+        self._tell("deliver")
+        together = self.inner.deliver_together(batches)
+        if together:
+            self.delivered += [(batch.mapping, batch.slices, [batch.block]) for batch in batches]
+            self._tell("delivered")
+        return together
+
     def record(self, slices: Iterable[Slice]) -> None:
         self._tell("record")
         self.inner.record(slices)
@@ -164,7 +173,7 @@ class WatchedWorker:
         engine = Engine(
             reading,
             pipeline.catalog,
-            pipeline.pipeline.columns,
+            pipeline.pipeline.extractions,
             self.destination,
             Gaps(partial(sweeping, self.queueing)),
             ahead=self._opened.enter_context(ahead),
@@ -182,7 +191,7 @@ class WatchedWorker:
             partial(read_database, self.queueing, external.destination_id),
             KeptSessions(pipeline.pipeline.external_session, most=0, idle_seconds=0),
             pipeline.catalog,
-            pipeline.pipeline.external_tables,
+            pipeline.pipeline.external_merges,
             begin_again=partial(begin_again, self.queueing, external.destination_id),
         )
         self._opened.callback(inner.close)

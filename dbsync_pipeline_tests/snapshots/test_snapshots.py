@@ -83,6 +83,28 @@ def extraction(pipeline: Harness) -> Iterator[tuple[str, str]]:
         )
 
 
+def external(pipeline: Harness) -> Iterator[tuple[str, str]]:
+    merges = pipeline.pipeline.external_merges
+    yield "external", readable(merges.move.decode(), merges.strangers_given.decode())
+    for mapping in pipeline.catalog.mappings:
+        merge = merges.of(mapping)
+        made = pipeline.pipeline.extractions.of(mapping)
+        yield (
+            f"external_{mapping.mapping_id}",
+            readable(
+                made.extents.decode(),
+                made.select(merge.projection, renamed=False).decode(),
+                merge.remove_given.decode(),
+                merge.write_given.decode(),
+                merge.make_stage,
+                merge.copy,
+                merge.contents,
+                merge.remove,
+                merge.write,
+            ),
+        )
+
+
 def clickhouse(pipeline: Harness) -> Iterator[tuple[str, str]]:
     steps = tables.plan(pipeline.clickhouse, pipeline.catalog, tables.ClickHouseNames("nothing_there_yet"))
     yield "clickhouse", readable(*(step.statement for step in steps))
@@ -154,7 +176,8 @@ def verification(pipeline: Harness) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "stage", [capture, sequencer, extraction, clickhouse, clickhouse_cluster, clickhouse_cleanup, verification]
+    "stage",
+    [capture, sequencer, extraction, external, clickhouse, clickhouse_cluster, clickhouse_cleanup, verification],
 )
 def test_generated_sql_is_as_in_its_snapshot(pipeline: Harness, stage: object) -> None:
     assert callable(stage)

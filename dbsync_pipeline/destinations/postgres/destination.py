@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from dbsync_pipeline import binary_copy
+from dbsync_pipeline.binary_copy import Array
 from dbsync_pipeline.destinations.base import (
-    SEQUENCE_ID,
+    BINARY,
+    Batch,
     Checkpoint,
     Destination,
     Pair,
@@ -25,8 +28,7 @@ from dbsync_pipeline.destinations.configured import ExternalDatabase
 from dbsync_pipeline.destinations.postgres.first_load import FirstLoad
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
-from dbsync_pipeline.destinations.postgres.statements import MergeStatements
-from dbsync_pipeline.destinations.postgres.tables import SEQUENCE, TENANCY, ExternalTables
+from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.errors import (
     BadRowError,
     DbsyncError,
@@ -50,6 +52,9 @@ class _Mark:
 
 _OUTDATED_EPOCH = -1
 
+_TOGETHER_BYTES = 262_144
+"""Up to so much is cut into columns here; of more, a COPY costs less."""
+
 
 class PostgresDestination(Destination):
     """One worker's view of one database; opened when it is first asked for, and again after it was lost.
@@ -59,7 +64,7 @@ class PostgresDestination(Destination):
         configured: reads how the database is configured right now; None when it is gone.
         sessions: where its session comes from and is left, opened or kept.
         catalog: the mappings in use.
-        tables: names and statements of the schema there.
+        merges: names and statements of the schema there.
         begin_again: makes mappings pending of which nothing can be relied on there.
     """
 
@@ -69,7 +74,7 @@ class PostgresDestination(Destination):
         configured: Callable[[], ExternalDatabase | None],
         sessions: KeptSessions,
         catalog: Catalog,
-        tables: ExternalTables,
+        merges: Merges,
         *,
         begin_again: Callable[[list[str]], None],
     ) -> None:
@@ -77,13 +82,14 @@ class PostgresDestination(Destination):
         self._read_configuration = configured
         self._sessions = sessions
         self._catalog = catalog
-        self._tables = tables
+        self._merges = merges
+        self._tables = merges.tables
         self._begin_again = begin_again
         self._configuration: ExternalDatabase | None = None
         self._session: ExternalSession | None = None
         self._looked_at = False
         self._failed = False
-        self._first_load = FirstLoad(tables)
+        self._first_load = FirstLoad(merges)
         self._found: dict[Pair, _Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
 
@@ -100,7 +106,7 @@ class PostgresDestination(Destination):
             self._session.close()
         self._session = None
         self._looked_at = False
-        self._first_load = FirstLoad(self._tables)
+        self._first_load = FirstLoad(self._merges)
         self._unready.clear()
 
     @property
@@ -111,7 +117,7 @@ class PostgresDestination(Destination):
     @property
     def copy_format(self) -> str:
         """Binary: the types on both sides are the same."""
-        return "format binary"
+        return BINARY
 
     @property
     def rows_have_places(self) -> bool:
@@ -120,20 +126,7 @@ class PostgresDestination(Destination):
 
     def projection(self, mapping: SyncMapping) -> Sequence[ProjectedColumn]:
         """Return the tenancy, the mapping's columns, and the bookkeeping."""
-        key = set(mapping.key)
-        tenancy = f"tenancy.tenancy_id::{self._tables.tenancy_type}"
-        return (
-            ProjectedColumn(TENANCY, tenancy, tenancy),
-            *(
-                ProjectedColumn(
-                    entry.name,
-                    entry.converted,
-                    entry.converted if entry.name in key else f"null::{entry.data_type.postgres}",
-                )
-                for entry in mapping.columns_for("postgres")
-            ),
-            ProjectedColumn(SEQUENCE, SEQUENCE_ID, f"-{SEQUENCE_ID}"),
-        )
+        return self._merges.of(mapping).projection
 
     def checkpoints(self, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
         """Read how far the database is; this begins a turn, so it also follows a changed configuration.
@@ -183,12 +176,13 @@ class PostgresDestination(Destination):
         """Open a session where there is none, look after the tables once and those that failed, and read the marks."""
         received = [entry for entry in self._catalog.mappings if configuration.receives(entry.mapping_id)]
         suspects = [entry for entry in received if entry.mapping_id in self._unready.keys() & claimed]
-        session = self._session = self._session or self._sessions.open(configuration.connection)
-        looking = not self._looked_at
+        if self._session is None:
+            self._session = self._sessions.open(configuration.connection)
+            with self._session.turn() as connection:
+                self._tables.prepare(connection, self._session.place)
+        session, looking = self._session, not self._looked_at
         if looking:
-            with session.turn() as connection:
-                self._tables.prepare(connection, session.place)
-                suspects = self._tables.outdated(connection, received)
+            suspects = self._look(session, configuration, received)
             self._looked_at = True
         for mapping in suspects:
             self._unready.pop(mapping.mapping_id, None)
@@ -199,8 +193,9 @@ class PostgresDestination(Destination):
             except (NotInstalledError, IncompatibleTargetError, RefusedForNowError, BadRowError) as error:
                 self._unready[mapping.mapping_id] = error
                 self._failed = True
-        with session.turn() as connection:
-            self._found = self._marks(connection, configuration)
+        if suspects or not looking:
+            with session.turn() as connection:
+                self._found = _marks(self._ask_marks(connection, configuration))
         if looking or suspects:
             # Tables that were dropped, emptied of a column, or filled in an earlier form.
             whole = {pair.mapping_id for pair, mark in self._found.items() if mark.version}
@@ -208,12 +203,24 @@ class PostgresDestination(Destination):
             if broken:
                 self._begin_again(broken)
 
-    def _marks(self, connection: psycopg.Connection, configuration: ExternalDatabase) -> dict[Pair, _Mark]:
+    def _look(
+        self, session: ExternalSession, configuration: ExternalDatabase, received: Sequence[SyncMapping]
+    ) -> list[SyncMapping]:
+        """Read the marks, and return the mappings whose tables need to be looked after, in one round trip."""
+        with session.turn() as connection, connection.pipeline() as pipeline:
+            listing = self._tables.listing(connection)
+            marks = self._ask_marks(connection, configuration)
+            pipeline.sync()
+            self._found = _marks(marks)
+            return self._tables.outdated(listing, received)
+
+    def _ask_marks(
+        self, connection: psycopg.Connection, configuration: ExternalDatabase
+    ) -> psycopg.Cursor[tuple[TenancyId, str, str, int, int]]:
         statement = sql.SQL(
             "select tenancy_id, mapping_id, version, epoch, sequence_id from {} where tenancy_id = %s"
         ).format(self._tables.checkpoint)
-        rows = connection.execute(statement, [configuration.tenancy_id])
-        return {Pair(tenancy, mapping): _Mark(*mark) for tenancy, mapping, *mark in rows}
+        return connection.execute(statement, [configuration.tenancy_id])
 
     def deliver(self, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]) -> None:
         """Write rows and checkpoints in one transaction.
@@ -241,6 +248,67 @@ class PostgresDestination(Destination):
             raise
         self._first_load.committed(mapping, slices, keyless_up_to)
         self._found |= {entry.pair: self._mark(entry) for entry in slices}
+
+    def deliver_together(self, batches: Sequence[Batch]) -> bool:
+        """Write batches and checkpoints in one transaction, of two round trips, and without a stage.
+
+        Not where a first load may go straight in, the table needs to be looked after, or there is much to send; and
+        what fails together says by itself why.
+        """
+        session = self._session
+        slices = [entry for batch in batches for entry in batch.slices]
+        if (
+            session is None
+            or sum(len(batch.block) for batch in batches) > _TOGETHER_BYTES
+            or any(entry.first or entry.pair not in self._found for entry in slices)
+            or any(self._first_load.left_without_key(batch.mapping) for batch in batches)
+            or any(batch.mapping.mapping_id in self._unready for batch in batches)
+        ):
+            return False
+        try:
+            with self._doubted_if_it_fails(), session.turn() as connection:
+                written = self._write_together(session, connection, batches, slices)
+        except UnreachableError:
+            raise
+        except DbsyncError:
+            return False
+        if written:
+            for batch in batches:
+                self._first_load.committed(batch.mapping, batch.slices, None)
+            self._found |= {entry.pair: self._mark(entry) for entry in slices}
+        return written
+
+    def _write_together(
+        self,
+        session: ExternalSession,
+        connection: psycopg.Connection,
+        batches: Sequence[Batch],
+        slices: Sequence[Slice],
+    ) -> bool:
+        """Write them, unless another worker has moved a checkpoint, or a row is of another tenancy."""
+        with connection.pipeline() as pipeline, connection.transaction():
+            session.share(2 * len(batches) + 2)
+            moved = self._move_later(connection, slices)
+            tenancies: list[bytes] = []
+            for batch in batches:
+                merge, columns = self._merges.of(batch.mapping), binary_copy.columns(batch.block)
+                if not columns:
+                    continue
+                given = [
+                    Array.of(values, column.bare_type) for values, column in zip(columns, merge.columns, strict=True)
+                ]
+                tenancies += columns[0]
+                if any(map(binary_copy.is_negative, columns[-1])):
+                    connection.execute(merge.remove_given, given)
+                connection.execute(merge.write_given, given)
+            strangers = connection.execute(
+                self._merges.strangers_given, [Array.of(tenancies, self._tables.tenancy_type), self._owner]
+            )
+            pipeline.sync()
+            if moved.rowcount != len(slices) or strangers.fetchone() != (0,):
+                raise psycopg.Rollback
+            return True
+        return False
 
     def record(self, slices: Iterable[Slice]) -> None:
         """Move the checkpoints of slices that held nothing; all others moved with their rows.
@@ -276,7 +344,7 @@ class PostgresDestination(Destination):
         try:
             with session.turn() as connection, connection.transaction(force_rollback=True):
                 if self._first_load.left_without_key(mapping):
-                    session.copy(MergeStatements(self._tables, mapping).fill, blocks)
+                    session.copy(self._merges.of(mapping).fill, blocks)
                 else:
                     self._merge(session, mapping, (), blocks)
                 connection.execute("set constraints all immediate")
@@ -305,7 +373,7 @@ class PostgresDestination(Destination):
     def _stage(self, session: ExternalSession, mapping: SyncMapping) -> None:
         if mapping.mapping_id not in session.staged:
             with session.turn() as connection:
-                connection.execute(MergeStatements(self._tables, mapping).make_stage)
+                connection.execute(self._merges.of(mapping).make_stage)
             session.staged.add(mapping.mapping_id)
 
     @property
@@ -316,7 +384,7 @@ class PostgresDestination(Destination):
     def _merge(
         self, session: ExternalSession, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
     ) -> None:
-        statements = MergeStatements(self._tables, mapping)
+        statements = self._merges.of(mapping)
         session.copy(statements.copy, blocks)
         with session.connection.cursor() as cursor:
             contents = cursor.execute(statements.contents, [self._owner]).fetchone()
@@ -333,24 +401,39 @@ class PostgresDestination(Destination):
 
     def _move(self, connection: psycopg.Connection, slices: Sequence[Slice]) -> None:
         """Move checkpoints from where they were found, and nowhere else."""
-        names = {"checkpoint": self._tables.checkpoint}
         first = sql.SQL(
-            "insert into {checkpoint} (version, epoch, sequence_id, tenancy_id, mapping_id) "
+            "insert into {} (version, epoch, sequence_id, tenancy_id, mapping_id) "
             "values (%s, %s, %s, %s, %s) on conflict do nothing"
-        ).format(**names)
-        later = sql.SQL(
-            "update {checkpoint} set version = %s, epoch = %s, sequence_id = %s, recorded_at = clock_timestamp() "
-            "where tenancy_id = %s and mapping_id = %s and version = %s and epoch = %s and sequence_id = %s"
-        ).format(**names)
+        ).format(self._tables.checkpoint)
         for entry in slices:
-            pair, mark, found = entry.pair, self._mark(entry), self._found.get(entry.pair)
-            values = [mark.version, mark.epoch, mark.sequence_id, pair.tenancy_id, pair.mapping_id]
-            if found is None:
-                moved = connection.execute(first, values)
+            pair, mark = entry.pair, self._mark(entry)
+            if pair in self._found:
+                moved = self._move_later(connection, [entry])
             else:
-                moved = connection.execute(later, [*values, found.version, found.epoch, found.sequence_id])
+                values = [mark.version, mark.epoch, mark.sequence_id, pair.tenancy_id, pair.mapping_id]
+                moved = connection.execute(first, values)
             if not moved.rowcount:
                 raise SupersededError(f"another worker delivered {pair.mapping_id} to {self._id}")
+
+    def _move_later(self, connection: psycopg.Connection, slices: Sequence[Slice]) -> psycopg.Cursor:
+        """Move checkpoints that were found; fewer rows are moved where another worker has been there since."""
+        marks = [self._mark(entry) for entry in slices]
+        found = [self._found[entry.pair] for entry in slices]
+        values = {
+            "tenancies": [str(entry.pair.tenancy_id) for entry in slices],
+            "mappings": [entry.pair.mapping_id for entry in slices],
+            "versions": [mark.version for mark in marks],
+            "epochs": [mark.epoch for mark in marks],
+            "sequences": [mark.sequence_id for mark in marks],
+            "found_versions": [mark.version for mark in found],
+            "found_epochs": [mark.epoch for mark in found],
+            "found_sequences": [mark.sequence_id for mark in found],
+        }
+        return connection.execute(self._merges.move, values)
+
+
+def _marks(rows: Iterable[tuple[TenancyId, str, str, int, int]]) -> dict[Pair, _Mark]:
+    return {Pair(tenancy, mapping): _Mark(version, epoch, upto) for tenancy, mapping, version, epoch, upto in rows}
 
 
 @contextmanager

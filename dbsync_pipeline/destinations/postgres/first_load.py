@@ -16,8 +16,7 @@ import psycopg
 
 from dbsync_pipeline.destinations.base import Pair, ResendError, Slice
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
-from dbsync_pipeline.destinations.postgres.statements import MergeStatements
-from dbsync_pipeline.destinations.postgres.tables import ExternalTables
+from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
 _PAGE_BYTES = 8_192
@@ -26,8 +25,9 @@ _PAGE_BYTES = 8_192
 class FirstLoad:
     """What one session knows of the first loads that it is part of."""
 
-    def __init__(self, tables: ExternalTables) -> None:
-        self._tables = tables
+    def __init__(self, merges: Merges) -> None:
+        self._merges = merges
+        self._tables = merges.tables
         # Epoch and sequence id up to which a load has come; None where it is none, or none any more.
         self._filled: dict[Pair, tuple[int, int] | None] = {}
         self._keyless: dict[str, int] = {}
@@ -35,7 +35,7 @@ class FirstLoad:
     def continues(self, connection: psycopg.Connection, mapping: SyncMapping, slices: Sequence[Slice]) -> bool:
         """Tell whether a batch is part of a first load that found the table empty, and goes on where it has come to."""
         if all(entry.first for entry in slices) and not {entry.pair for entry in slices} <= self._filled.keys():
-            empty = connection.execute(MergeStatements(self._tables, mapping).is_empty).fetchone() == (True,)
+            empty = connection.execute(self._merges.of(mapping).is_empty).fetchone() == (True,)
             self._filled |= {entry.pair: (entry.epoch, entry.after) if empty else None for entry in slices}
         return bool(slices) and all(self._is_next(entry) for entry in slices)
 
@@ -59,7 +59,7 @@ class FirstLoad:
         Raises:
             ResendError: something in it is not new.
         """
-        statements, connection = MergeStatements(self._tables, mapping), session.connection
+        statements, connection = self._merges.of(mapping), session.connection
         pages = self._tables.size_bytes(connection, mapping) // _PAGE_BYTES
         keyless_up_to = self._keyless.get(mapping.mapping_id)
         if keyless_up_to is None and not pages and all(entry.upto < entry.complete_up_to for entry in slices):

@@ -50,7 +50,7 @@ def inspect(
         mappings: those that the database receives.
     """
     with session.turn() as connection:
-        outdated = tables.outdated(connection, mappings)
+        outdated = tables.outdated(tables.listing(connection), mappings)
         return Inspection(
             session.place,
             (connection.info.parameter_status("server_version") or "unknown").split()[0],

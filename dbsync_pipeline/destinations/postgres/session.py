@@ -143,6 +143,11 @@ class ExternalSession:
         """Note that the server is not silent; who sends much data says so after every block."""
         self._silent_at = time.monotonic() + self._limits.statement + _GRACE_SECONDS
 
+    def share(self, statements: int) -> None:
+        """Have the rest of the transaction's statements take no longer together than one may otherwise."""
+        each = f"{max(self._limits.statement / statements, 0.001) * 1_000:.0f}ms"
+        self.connection.execute("select set_config('statement_timeout', %s, true)", [each])
+
     def allow(self, seconds: float) -> None:
         """Give the rest of the transaction's statements longer than usual."""
         limit = self._limits.statement + seconds

@@ -6,7 +6,7 @@ one session at a time, and each table by itself, so that one that cannot be made
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -66,6 +66,11 @@ class ExternalColumn:
     neutral: str
     nullable: bool = False
     description: str = ""
+
+    @property
+    def bare_type(self) -> str:
+        """The type without its arguments, which is what arrays of it are made of."""
+        return self.type.partition("(")[0]
 
     @property
     def definition(self) -> sql.Composed:
@@ -137,9 +142,9 @@ class ExternalTables:
                 self._lock(connection)
                 self._own_schema(connection, place)
 
-    def outdated(self, connection: psycopg.Connection, mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
-        """Return the mappings whose tables are missing, or not as they have to be, at the cost of one query."""
-        installed = self._fingerprints(connection)
+    def outdated(self, listing: Iterable[tuple[str, str, bool]], mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
+        """Return the mappings whose tables are missing, or not as they have to be, by what `listing` has found."""
+        installed = {object_id: (fingerprint, whole) for object_id, fingerprint, whole in listing}
         return [entry for entry in mappings if installed.get(entry.mapping_id) != (self._fingerprint(entry), True)]
 
     def install(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> None:
@@ -237,8 +242,11 @@ class ExternalTables:
             known = self._known_fingerprints[mapping.code_version] = hashlib.sha256(text.encode()).hexdigest()[:16]
         return known
 
-    def _fingerprints(self, connection: psycopg.Connection) -> dict[str, tuple[str, bool]]:
-        """Return the fingerprint of every table that is there, and whether all its columns are, and its key.
+    def _fingerprints(self, connection: psycopg.Connection) -> dict[str, str]:
+        return {object_id: fingerprint for object_id, fingerprint, _ in self.listing(connection)}
+
+    def listing(self, connection: psycopg.Connection) -> psycopg.Cursor[tuple[str, str, bool]]:
+        """Ask for the fingerprint of every table that is there, and whether all its columns are, and its key.
 
         What the database's owner has dropped is made again; a key is also missing where a first load was cut short.
         """
@@ -248,7 +256,7 @@ class ExternalTables:
             "and exists (select from pg_index where indrelid = there.id and indisprimary) "
             "from {} cross join to_regclass(format('%I.%I', {}, object_id)) as there (id) where there.id is not null"
         ).format(self._installed, sql.Literal(self.schema))
-        return {object_id: (fingerprint, whole) for object_id, fingerprint, whole in connection.execute(listed)}
+        return connection.execute(listed)
 
     @property
     def _grantee(self) -> sql.Composable:

@@ -1,0 +1,90 @@
+"""Rows in the form of a binary COPY, out of the result of a query and into arrays, without a value being looked at.
+
+COPY plans anew each time, which takes longer than to read or to write a few rows; queries that are prepared do not. All
+three send a value as the same bytes, its length before it, and for NULL a length of -1. So what the source has sent is
+put together as if it had come by COPY, and cut again into an array for each column, the parameters of a statement.
+The formats are those of PostgreSQL's manual (COPY, "Binary Format") and of its `array_recv`.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from psycopg.pq.abc import PGresult
+
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_HEADER = _SIGNATURE + bytes(8)
+_LENGTH = struct.Struct(">i")
+_FIELDS = struct.Struct(">h")
+_END = -1
+_NULL = _LENGTH.pack(-1)
+_ARRAY = struct.Struct(">iiIii")
+
+
+def written(result: PGresult) -> bytes:
+    """Return the rows of a query's result, which is in binary, as COPY would have sent them."""
+    parts = [_HEADER]
+    fields = range(result.nfields)
+    for row in range(result.ntuples):
+        parts.append(_FIELDS.pack(result.nfields))
+        for field in fields:
+            value = result.get_value(row, field)
+            parts += (_NULL,) if value is None else (_LENGTH.pack(len(value)), value)
+    parts.append(_FIELDS.pack(_END))
+    return b"".join(parts)
+
+
+def columns(block: bytes) -> list[list[bytes]]:
+    """Return the columns of a whole binary COPY without extensions, each value with its length before it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not block.startswith(_SIGNATURE):
+        raise ValueError("not a binary COPY")
+    found: list[list[bytes]] = []
+    at = len(_HEADER)
+    while (count := _FIELDS.unpack_from(block, at)[0]) != _END:
+        at += _FIELDS.size
+        if not found:
+            found = [[] for _ in range(count)]
+        for column in found:
+            end = at + _LENGTH.size + max(_LENGTH.unpack_from(block, at)[0], 0)
+            column.append(block[at:end])
+            at = end
+    return found
+
+
+def is_negative(integer: bytes) -> bool:
+    """Tell whether a value of an integer column, as `columns` returns it, is below zero."""
+    return integer[_LENGTH.size] >= 0x80  # noqa: PLR2004 -- the sign's bit
+
+
+class Array(bytes):
+    """An array in PostgreSQL's binary form; its type is what the statement casts it to."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, values: Sequence[bytes], type_name: str) -> "Array":
+        """Make an array of the values of a column, by the name of its type, which is one of PostgreSQL's own."""
+        return cls(b"".join(_parts(values, psycopg.postgres.types[type_name].oid)))
+
+
+def _parts(values: Sequence[bytes], type_oid: int) -> Iterable[bytes]:
+    one_dimension, may_hold_nulls, first_subscript = 1, 1, 1
+    yield _ARRAY.pack(one_dimension, may_hold_nulls, type_oid, len(values), first_subscript)
+    yield from values
+
+
+class _ArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = 0
+
+    def dump(self, obj: Array) -> bytes:
+        return bytes(obj)
+
+
+psycopg.adapters.register_dumper(Array, _ArrayDumper)

@@ -1,0 +1,86 @@
+select slice.position, extent.*
+  from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  cross join lateral (select count(*) filter (where not gone) as live, count(*) filter (where gone) as dead, max(sequence_id) as highest
+  from ((select numbered.sequence_id, false as gone
+  from (select "source"."sequenceId" as sequence_id
+  from "public"."SessionReplay" as source
+  where "source"."tenancyId" = slice.tenancy_id and true and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto
+  order by 1 limit $5) as numbered)
+  union all (select t.sequence_id, true
+  from "dbsync"."tombstone" as t
+  where t.mapping_id = 'session_replays' and not slice.first and t.tenancy_id = slice.tenancy_id and t.sequence_id > slice.after and t.sequence_id <= slice.upto
+  order by 1 limit $5)
+  order by 1 limit $5) as chunk) as extent;
+
+select tenancy.tenancy_id::uuid, (source."id")::uuid, (source."projectUserId")::uuid, (source."refreshTokenId")::uuid, (case
+  when (source."startedAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."startedAt")::timestamp(3))) end), (case
+  when (source."lastEventAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."lastEventAt")::timestamp(3))) end), (case
+  when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end), (chunks."chunk_count")::bigint, coalesce((chunks."event_count")::bigint, (0)::bigint), coalesce((chunks."byte_length")::bigint, (0)::bigint), row_number.sequence_id
+  from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  join "dbsync"."tenancy" as tenancy using (tenancy_id)
+  cross join lateral (select *
+  from "public"."SessionReplay" as source
+  where "source"."tenancyId" = slice.tenancy_id and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto offset 0) as source
+  cross join lateral (select "source"."sequenceId" as sequence_id) as row_number
+  left join lateral (select count(*) as "chunk_count", sum(chunks."eventCount") as "event_count", sum(chunks."byteLength") as "byte_length"
+  from "public"."SessionReplayChunk" as "chunks"
+  where "chunks"."tenancyId" = source."tenancyId" and "chunks"."sessionReplayId" = source."id") as "chunks" on true
+  where tenancy.deleted_at is null and true and "source"."tenancyId" = slice.tenancy_id
+  union all select tenancy.tenancy_id::uuid, (source."id")::uuid, null::uuid, null::uuid, null::timestamp(3), null::timestamp(3), null::timestamp(3), null::bigint, null::bigint, null::bigint, -row_number.sequence_id
+  from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  join "dbsync"."tenancy" as known using (tenancy_id)
+  cross join lateral (select known.tenancy_id, jsonb_array_elements(known.former || known.columns) as columns) as tenancy
+  cross join lateral (select *
+  from "dbsync"."tombstone"
+  where mapping_id = 'session_replays' and tenancy_id = slice.tenancy_id and sequence_id > slice.after and sequence_id <= slice.upto offset 0) as t
+  cross join lateral (select t.sequence_id) as row_number
+  cross join lateral jsonb_populate_record(null::"public"."SessionReplay", t.identity) as "source"
+  where not slice.first
+  union all select tenancy.tenancy_id::uuid, (source."id")::uuid, null::uuid, null::uuid, null::timestamp(3), null::timestamp(3), null::timestamp(3), null::bigint, null::bigint, null::bigint, -row_number.sequence_id
+  from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  join "dbsync"."tenancy" as known using (tenancy_id)
+  cross join lateral (select known.tenancy_id, place.columns
+  from jsonb_array_elements(known.former || known.columns) as place (columns)
+  where known.deleted_at is not null) as tenancy
+  cross join lateral (select source.*
+  from (select) as here
+  cross join lateral (select *
+  from "public"."SessionReplay" as source
+  where "source"."tenancyId" = slice.tenancy_id and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto offset 0) as source
+  where true and tenancy.columns is not null offset 0) as source
+  cross join lateral (select "source"."sequenceId" as sequence_id) as row_number
+  where not slice.first;
+
+delete
+  from "dbsync"."session_replays" as target using unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::timestamp[], %s::timestamp[], %s::timestamp[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) as staged ("tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id")
+  where "staged"."sync_sequence_id" < 0 and "target"."tenancy_id" = "staged"."tenancy_id" and "target"."id" = "staged"."id" and "target"."sync_sequence_id" <= -"staged"."sync_sequence_id";
+
+insert into "dbsync"."session_replays" as target ("tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id") select "tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id"
+  from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::timestamp[], %s::timestamp[], %s::timestamp[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) as staged ("tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id")
+  where "sync_sequence_id" >= 0
+  on conflict ("tenancy_id", "id") do update set "user_id" = "excluded"."user_id", "refresh_token_id" = "excluded"."refresh_token_id", "started_at" = "excluded"."started_at", "last_event_at" = "excluded"."last_event_at", "created_at" = "excluded"."created_at", "chunk_count" = "excluded"."chunk_count", "event_count" = "excluded"."event_count", "byte_length" = "excluded"."byte_length", "sync_sequence_id" = "excluded"."sync_sequence_id"
+  where "target"."sync_sequence_id" <= "excluded"."sync_sequence_id";
+
+create temporary table "pg_temp"."dbsync_session_replays" ("tenancy_id" uuid, "id" uuid, "user_id" uuid, "refresh_token_id" uuid, "started_at" timestamp(3), "last_event_at" timestamp(3), "created_at" timestamp(3), "chunk_count" bigint, "event_count" bigint, "byte_length" bigint, "sync_sequence_id" bigint) on commit delete rows;
+
+copy "pg_temp"."dbsync_session_replays" ("tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id")
+  from stdin (format binary);
+
+select count(*) filter (where "tenancy_id" is distinct
+  from %s), count(*) filter (where "sync_sequence_id" < 0)
+  from "pg_temp"."dbsync_session_replays";
+
+delete
+  from "dbsync"."session_replays" as target using "pg_temp"."dbsync_session_replays" as staged
+  where "staged"."sync_sequence_id" < 0 and "target"."tenancy_id" = "staged"."tenancy_id" and "target"."id" = "staged"."id" and "target"."sync_sequence_id" <= -"staged"."sync_sequence_id";
+
+insert into "dbsync"."session_replays" as target ("tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id") select "tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id"
+  from "pg_temp"."dbsync_session_replays" as staged
+  where "sync_sequence_id" >= 0
+  on conflict ("tenancy_id", "id") do update set "user_id" = "excluded"."user_id", "refresh_token_id" = "excluded"."refresh_token_id", "started_at" = "excluded"."started_at", "last_event_at" = "excluded"."last_event_at", "created_at" = "excluded"."created_at", "chunk_count" = "excluded"."chunk_count", "event_count" = "excluded"."event_count", "byte_length" = "excluded"."byte_length", "sync_sequence_id" = "excluded"."sync_sequence_id"
+  where "target"."sync_sequence_id" <= "excluded"."sync_sequence_id";
+
