@@ -7,6 +7,7 @@ and the engine's business; here it is only started, recorded, and its failures s
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -302,10 +303,15 @@ class _Books:
         if not advances:
             return
         self._add_keys({str(pair.tenancy_id) for pair, _ in advances})
+        by_copy: defaultdict[dg.AssetKey, list[dg.AssetMaterialization]] = defaultdict(list)
         for pair, advance in advances:
-            self._context.log_event(advance.materialization(pair))
+            by_copy[copy_key(advance.destination_id, pair.mapping_id)].append(advance.materialization(pair))
+        # A copy's verdict is hidden from its first materialization on, and all of them take seconds.
+        for key, materializations in by_copy.items():
+            for materialization in materializations:
+                self._context.log_event(materialization)
+            self._failures.repeat([key])
         self.recorded += len(advances)
-        self._failures.repeat({copy_key(advance.destination_id, pair.mapping_id) for pair, advance in advances})
 
     def _add_keys(self, tenancies: set[str]) -> None:
         """An event of a partition that does not exist is never shown; should a tenancy be gone, its sensor notices."""

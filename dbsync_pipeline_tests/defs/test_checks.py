@@ -125,6 +125,32 @@ def test_a_failed_check_stays_in_sight_while_its_asset_lives_on(pipeline: Harnes
     assert shown(deployment) is None
 
 
+def test_a_failure_is_said_again_before_another_copy_is_recorded(pipeline: Harness, deployment: Deployment) -> None:
+    """Recording a batch takes seconds, and hides the verdict on a copy from its first materialization on."""
+    tenancies = two_tenancies_one_damaged(pipeline)
+    for tenancy in tenancies:
+        pipeline.app.team(tenancy)
+    pipeline.drain()
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.table(pipeline.catalog.mapping('teams'))}")
+    damaged = {clickhouse_key("teams"), clickhouse_key("users")}
+    assert failing(check(deployment)) == damaged
+    for tenancy in tenancies:
+        pipeline.app.user(tenancy)
+        pipeline.app.team(tenancy)
+    pipeline.sequence()
+    run = deployment.run("sync_job")
+    recorded: list[tuple[str, dg.AssetKey | None]] = []
+    for entry in deployment.instance.all_logs(run.run_id):
+        event = entry.dagster_event
+        if event is not None and event.is_step_materialization:
+            recorded.append(("materialized", event.asset_key))
+        elif event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            recorded.append(("failed", event.asset_check_evaluation_data.asset_key))
+    for key in damaged:
+        later = recorded[recorded.index(("materialized", key)) :]
+        assert next(event for event in later if event != later[0]) == ("failed", key), recorded
+
+
 def test_a_check_that_fails_again_while_a_run_goes_on_stays_in_sight(pipeline: Harness, deployment: Deployment) -> None:
     _damaged, other = two_tenancies_one_damaged(pipeline)
     run = deployment.run("sync_job").dagster_run
