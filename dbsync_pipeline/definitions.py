@@ -7,7 +7,7 @@ import dagster as dg
 
 from dbsync_pipeline.defs.alerts import build_alert_sensors
 from dbsync_pipeline.defs.assets import build_assets
-from dbsync_pipeline.defs.checks import build_checks, build_verify_schedule
+from dbsync_pipeline.defs.checks import build_checks, build_repair_job, build_verify_schedule
 from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import build_jobs
 from dbsync_pipeline.defs.resources import Databases
@@ -37,7 +37,7 @@ def build_defs(overrides: Mapping[str, object] | None = None) -> dg.Definitions:
         return dg.Definitions(
             assets=[*build_assets(pipeline), status, ERASED_TENANCIES],
             asset_checks=[checks, build_freshness_checks(pipeline.catalog)],
-            jobs=[*build_jobs(settings), *build_control_jobs()],
+            jobs=[*build_jobs(settings), *build_control_jobs(), build_repair_job(checks)],
             schedules=[build_verify_schedule(checks), *build_retention_schedules()],
             sensors=[
                 *(tenancy_sensor, sequencer_sensor, sync_sensor, external_sync_sensor, status_sensor),

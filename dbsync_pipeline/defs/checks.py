@@ -3,50 +3,54 @@
 They are what `dbsync verify` does, tick by tick a share of the tenancies, so that a day sees all of them. What was
 found to differ is looked at again at every tick, so that a check stays red for as long as something differs. Run by
 hand, a check looks at all tenancies, or at those that its configuration names. What came of each tenancy is a row in
-the source, not an event here: ten thousand tenancies a day would fill Dagster's storage, so a check sums them up.
+the source, not an event here: ten thousand tenancies a day would fill Dagster's storage, so a check sums them up. With
+`repair`, a check is what `dbsync verify --repair` is, so that whoever sees it red can make it green from there.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from threading import Event
+from typing import Any
 
 import dagster as dg
-import pandas as pd  # pyright: ignore[reportMissingTypeStubs] -- it has none
 from pydantic import Field, TypeAdapter
 
+from dbsync_pipeline.defs.findings import counted, differing_of, result_of
+from dbsync_pipeline.defs.repair import deliver_again
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import COPY_KEYS, copy_key
 from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
-from dbsync_pipeline.defs.work import visible_failures
+from dbsync_pipeline.defs.work import beside, visible_failures
 from dbsync_pipeline.destinations.configured import databases_of
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pipeline import Pipeline
-from dbsync_pipeline.verify.differences import MEANINGS, Verified
-from dbsync_pipeline.verify.record import Coverage, read_coverage
+from dbsync_pipeline.verify.differences import Verified
+from dbsync_pipeline.verify.record import read_coverage
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline.verify.scope import Scope, Share
 
 VERIFY_JOB = "verify_job"
+REPAIR_JOB = "repair_job"
 
 _VERIFY = "verify"
 _TICKS_A_DAY = 144
 _TICK_MINUTES = 10
 _MOST_SECONDS = 3_600
-_KEYS_SHOWN = 50
 _RECORDS_LOOKED_AT = 10
-_TENANCIES_KEPT = 200
-"""Tenancies with differences that are looked at again at every tick."""
-
 _TENANCY_LIST = TypeAdapter(list[str])
 
 
 class VerifyConfig(dg.Config):
-    """Which tenancies to look at; all of them when nothing is said."""
+    """Which tenancies to look at, all of them when nothing is said, and what to do about what differs."""
 
     tenancies: list[str] = Field(default=[], description="Only these tenancies.")
     share: int | None = Field(
         default=None, ge=0, lt=_TICKS_A_DAY, description=f"Only one of {_TICKS_A_DAY} shares of the tenancies."
     )
+    repair: bool = Field(default=False, description="Deliver what differs again, and compare once more.")
 
 
 def build_checks(catalog: Catalog) -> dg.AssetChecksDefinition:
@@ -99,6 +103,19 @@ def build_verify_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefini
     return verify_schedule
 
 
+def build_repair_job(checks: dg.AssetChecksDefinition) -> Any:
+    """Return the job that a person starts when a check is red: the same checks, with repair."""
+    return dg.define_asset_job(  # pyright: ignore[reportUnknownMemberType] -- Dagster leaves a type argument out
+        REPAIR_JOB,
+        selection=dg.AssetSelection.checks(checks),
+        description="Has what differs from the source delivered again, in every copy, and compares once more.",
+        config={"ops": {_VERIFY: {"config": {"repair": True}}}},
+        # In Dagster's queue before what nobody waits for.
+        tags={"dagster/priority": "20", "dagster/max_runtime": str(_MOST_SECONDS)},
+        executor_def=dg.in_process_executor,
+    )
+
+
 def _results(
     context: dg.AssetCheckExecutionContext, config: VerifyConfig, pipeline: Pipeline
 ) -> Iterator[dg.AssetCheckResult]:
@@ -110,18 +127,57 @@ def _results(
         named = tuple(sorted({*config.tenancies, *again}))
         by_scope[Scope(named or None, share)].add(key)
     for scope, keys in by_scope.items():
-        mappings = {key.path[-1] for key in keys}
-        kinds = {key.path[0] for key in keys}
-        found: defaultdict[dg.AssetKey, list[Verified]] = defaultdict(list)
-        for entry in verify(pipeline, Choice(scope, sorted(mappings), _destinations(pipeline, kinds))):
-            found[copy_key(entry.destination_id, entry.mapping_id)].append(entry)
+        mappings = sorted({key.path[-1] for key in keys})
+        choice = Choice(scope, mappings, _destinations(pipeline, {key.path[0] for key in keys}))
+        found = _compare(pipeline, choice, repair=config.repair)
+        repaired = {key: entries for key, entries in found.items() if config.repair and differing_of(entries)}
+        if repaired:
+            found |= _compare_after_delivery(context, pipeline, choice, repaired)
         with pipeline.source("verify") as connection:
             coverage = {
                 COPY_KEYS[entry.kind](entry.mapping_id): entry
-                for entry in read_coverage(connection, pipeline.catalog.select(sorted(mappings)))
+                for entry in read_coverage(connection, pipeline.catalog.select(mappings))
             }
         for key in sorted(keys):
-            yield _result(key, found[key], scope, coverage.get(key))
+            yield result_of(key, found.get(key, []), scope, coverage.get(key), repaired=repaired.get(key, []))
+
+
+def _compare(pipeline: Pipeline, choice: Choice, *, repair: bool = False) -> dict[dg.AssetKey, list[Verified]]:
+    found: defaultdict[dg.AssetKey, list[Verified]] = defaultdict(list)
+    for entry in verify(pipeline, choice, repair=repair):
+        found[copy_key(entry.destination_id, entry.mapping_id)].append(entry)
+    return dict(found)
+
+
+def _compare_after_delivery(
+    context: dg.AssetCheckExecutionContext,
+    pipeline: Pipeline,
+    choice: Choice,
+    repaired: dict[dg.AssetKey, list[Verified]],
+) -> dict[dg.AssetKey, list[Verified]]:
+    """Have delivered what was marked, and compare these mappings once more; what did not get there is an error."""
+
+    def deliver(stop: Event) -> dict[tuple[dg.AssetKey, str], str]:
+        return {
+            (key, destination_id): reason
+            for key, entries in repaired.items()
+            for destination_id, reason in deliver_again(
+                pipeline, key.path[-1], choice.scope, differing_of(entries), stop=stop
+            ).items()
+        }
+
+    for key, entries in repaired.items():
+        context.log.info("Delivering %s of %s again.", counted(differing_of(entries)), "/".join(key.path))
+    undelivered = beside(
+        deliver,
+        every_seconds=pipeline.settings.report_seconds,
+        beat=partial(context.log.info, "Still delivering again."),
+    )
+    found = _compare(pipeline, replace(choice, mappings=sorted({key.path[-1] for key in repaired})))
+    return {
+        key: [replace(entry, error=undelivered.get((key, entry.destination_id), entry.error)) for entry in entries]
+        for key, entries in found.items()
+    }
 
 
 def _destinations(pipeline: Pipeline, kinds: set[str]) -> list[str] | None:
@@ -146,63 +202,3 @@ def _differed(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str]:
         return []
     kept = evaluation.metadata.get("tenancies")
     return _TENANCY_LIST.validate_python(kept.value) if isinstance(kept, dg.JsonMetadataValue) else []
-
-
-def _result(
-    key: dg.AssetKey, found: Iterable[Verified], scope: Scope, coverage: Coverage | None
-) -> dg.AssetCheckResult:
-    entries = list(found)
-    differences = [(entry.destination_id, difference) for entry in entries for difference in entry.differences]
-    differing = sum(entry.differing for entry in entries)
-    tenancies = sorted({difference.tenancy for _, difference in differences})
-    errors = {entry.destination_id: entry.error for entry in entries if entry.error}
-    metadata: dict[str, dg.MetadataValue] = {
-        "rows_compared": dg.MetadataValue.int(sum(entry.source_rows for entry in entries)),
-        "rows_differing": dg.MetadataValue.int(differing),
-        "rows_on_their_way": dg.MetadataValue.int(sum(entry.waiting for entry in entries)),
-        "copies": dg.MetadataValue.int(len({entry.destination_id for entry in entries})),
-        "everything": dg.MetadataValue.bool(scope.is_everything),
-    }
-    if coverage is not None:
-        metadata |= {
-            "ever_compared": dg.MetadataValue.int(coverage.compared),
-            "never_compared": dg.MetadataValue.int(coverage.never_compared),
-            "last_differing": dg.MetadataValue.int(coverage.differing),
-        }
-        if coverage.oldest is not None:
-            metadata["oldest_comparison"] = dg.MetadataValue.timestamp(coverage.oldest)
-    if errors:
-        metadata["not_compared"] = dg.MetadataValue.json(errors)
-    if not differences:
-        # What could not be looked at is nothing to rely on, and nothing that differs.
-        return dg.AssetCheckResult(
-            asset_key=key,
-            check_name=EQUALS_SOURCE,
-            passed=not errors,
-            severity=dg.AssetCheckSeverity.WARN if errors else dg.AssetCheckSeverity.ERROR,
-            metadata=metadata,
-            description=next(iter(errors.values()), None),
-        )
-    shown = [
-        {
-            "copy": destination_id,
-            "tenancy": difference.tenancy,
-            "key": ", ".join(f"{name}={value}" for name, value in difference.key.items()),
-            "what": difference.kind,
-            "columns": ", ".join(difference.columns),
-            "meaning": MEANINGS[difference.kind],
-        }
-        for destination_id, difference in differences[:_KEYS_SHOWN]
-    ]
-    metadata["tenancies"] = dg.MetadataValue.json(tenancies[:_TENANCIES_KEPT])
-    table = pd.DataFrame(shown).to_markdown(index=False)  # pyright: ignore[reportUnknownMemberType] -- as above
-    metadata["differences"] = dg.MetadataValue.md(table)
-    first = shown[0]
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=EQUALS_SOURCE,
-        passed=False,
-        metadata=metadata,
-        description=f"{differing} rows differ, of {len(tenancies)} tenancies; the first is {first['what']}: "
-        f"tenancy {first['tenancy']}, {first['key']}. `dbsync verify --repair` delivers them again.",
-    )

@@ -10,6 +10,8 @@ import dagster as dg
 from dagster._core.events import StepMaterializationData
 from dagster._core.loader import LoadingContextForTest
 
+from dbsync_pipeline import controls
+from dbsync_pipeline.controls import Part
 from dbsync_pipeline.defs.specs import clickhouse_key, postgres_key
 from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE, Failures
 from dbsync_pipeline.verify.rounds import Choice, verify
@@ -18,11 +20,12 @@ from dbsync_pipeline_tests.defs.conftest import Deployment
 from dbsync_pipeline_tests.harness import Harness
 
 
-def check(deployment: Deployment, **config: Any) -> dict[dg.AssetKey, dg.AssetCheckEvaluation]:
-    job = deployment.defs.resolve_job_def("verify_job")
-    result = job.execute_in_process(
-        instance=deployment.instance, run_config={"ops": {"verify": {"config": config}}}, raise_on_error=False
-    )
+def check(
+    deployment: Deployment, job_name: str = "verify_job", **config: Any
+) -> dict[dg.AssetKey, dg.AssetCheckEvaluation]:
+    job = deployment.defs.resolve_job_def(job_name)
+    chosen = {"run_config": {"ops": {"verify": {"config": config}}}} if config else {}
+    result = job.execute_in_process(instance=deployment.instance, raise_on_error=False, **chosen)
     assert result.success
     evaluations = result.get_asset_check_evaluations()
     assert {entry.check_name for entry in evaluations} == {EQUALS_SOURCE}
@@ -161,6 +164,54 @@ def test_a_check_that_fails_again_while_a_run_goes_on_stays_in_sight(pipeline: H
         assert shown(deployment) is None
         failures.repeat([clickhouse_key("users")])
         assert shown(deployment) is not None
+
+
+def test_what_is_red_is_made_green_from_dagster(pipeline: Harness, deployment: Deployment) -> None:
+    one, other = two_tenancies_one_damaged(pipeline)
+    external = pipeline.configure_external(other)
+    pipeline.drain()
+    external.run("update dbsync.users set display_name = 'somebody else'")
+    red = check(deployment)
+    assert failing(red) == {clickhouse_key("users"), postgres_key("users")}
+    told = red[clickhouse_key("users")].description or ""
+    assert told.startswith(f"Differing: 1 row of 1 tenancy; the first is missing: tenancy {one}, id=")
+    assert "`dbsync verify --repair --mapping users --destination clickhouse`" in told
+
+    found = check(deployment, "repair_job")
+    assert failing(found) == set()
+    green = found[postgres_key("users")]
+    assert green.description == "Delivered again: 1 row."
+    assert green.metadata["rows_repaired"].value == 1
+    assert green.metadata["rows_on_their_way"].value == 0
+    assert external.destination_id in str(green.metadata["repaired"].value)
+    assert found[clickhouse_key("teams")].description is None
+    assert failing(check(deployment)) == set()
+    assert [row["display_name"] for row in external.view("users")] == [
+        pipeline.value("""select "displayName" from "ProjectUser" where "tenancyId" = %s""", other)
+    ]
+
+
+def test_a_repair_names_what_it_could_not_deliver(pipeline: Harness, deployment: Deployment) -> None:
+    one, _other = two_tenancies_one_damaged(pipeline)
+    controls.pause(pipeline.admin, pipeline.catalog, Part(tenancy=str(one)), sequencer=False)
+    found = check(deployment, "repair_job", tenancies=[str(one)], repair=True)
+    assert failing(found) == {clickhouse_key("users")}
+    warned = found[clickhouse_key("users")]
+    assert warned.severity == dg.AssetCheckSeverity.WARN
+    assert f"Delivered again: 1 row. Not to tenancy {one}: it is paused" in (warned.description or "")
+
+
+def test_what_a_repair_cannot_remove_is_said(pipeline: Harness, deployment: Deployment) -> None:
+    one, other = two_tenancies_one_damaged(pipeline)
+    external = pipeline.configure_external(other)
+    pipeline.drain()
+    external.run(f"update dbsync.users set tenancy_id = '{one}'")
+    found = check(deployment, "repair_job")
+    assert failing(found) == {postgres_key("users")}
+    told = found[postgres_key("users")].description or ""
+    assert "the first is wrong tenancy" in told
+    assert "removed there by hand" in told
+    assert "--repair" not in told
 
 
 def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Deployment) -> None:

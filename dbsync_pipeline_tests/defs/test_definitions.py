@@ -12,6 +12,7 @@ import yaml
 from pydantic import SecretStr
 
 from dbsync_pipeline.definitions import build_defs
+from dbsync_pipeline.defs.checks import REPAIR_JOB
 from dbsync_pipeline.defs.controls import build_control_jobs
 from dbsync_pipeline.defs.jobs import EXTERNAL_SYNC_JOB, SEQUENCER_JOB, SYNC_JOB, build_jobs
 from dbsync_pipeline.defs.resources import Databases
@@ -108,7 +109,7 @@ def test_at_most_three_runs_of_a_place_are_under_way(run_seconds: float) -> None
 def test_what_a_person_starts_passes_everything_in_the_queue() -> None:
     """An operator who stops delivery is not to wait behind the runs of a backfill, nor behind those that deliver."""
     priority = {job.name: int(job.run_tags.get("dagster/priority", "0")) for job in build_defs().resolve_all_job_defs()}
-    controls = {priority.pop(job.name) for job in build_control_jobs()}
+    controls = {priority.pop(name) for name in (*(job.name for job in build_control_jobs()), REPAIR_JOB)}
     live = {priority.pop(name) for name in (SEQUENCER_JOB, SYNC_JOB, EXTERNAL_SYNC_JOB)}
     assert min(controls) > max(live) > max(priority.values())
 
