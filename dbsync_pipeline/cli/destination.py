@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import psycopg
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
-from dbsync_pipeline.cli.output import console
+from dbsync_pipeline.cli.output import console, wide
 from dbsync_pipeline.cli.status import next_attempt
 from dbsync_pipeline.destinations.configured import (
     ExternalDatabase,
@@ -88,8 +87,7 @@ def list_destinations(
     if as_json:
         typer.echo(json.dumps(entries, indent=2, default=str))
         return
-    # Ids stay in one piece, to be copied, also where the terminal has to wrap the lines.
-    Console(width=max(console.width, _LIST_WIDTH)).print(_list_table(entries))
+    wide(_LIST_WIDTH).print(_list_table(entries))
     for entry in entries:
         if entry["last_error"]:
             message = f"{entry['destination_id']}: {entry['last_error']}"

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console, Group
+from rich.console import Group
 from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dbsync_pipeline.cli.output import console, errors
+from dbsync_pipeline.cli.output import console, errors, wide
 from dbsync_pipeline.destinations.clickhouse.sizes import LONGEST_LOOK_SECONDS, StoredTable, read_stored
 from dbsync_pipeline.errors import DbsyncError, UnreachableError
 from dbsync_pipeline.pending.tally import Delivered
@@ -55,11 +55,7 @@ def status(
     elif as_json:
         typer.echo(look().json(indent=2))
     else:
-        _wide().print(_shown(look()), soft_wrap=True)
-
-
-def _wide() -> Console:
-    return Console(width=max(console.width, _WIDTH), highlight=False)
+        wide(_WIDTH).print(_shown(look()), soft_wrap=True)
 
 
 def next_attempt(at: datetime | None) -> str:
@@ -111,7 +107,7 @@ def _watch(look: Callable[[], _Look], seconds: float, *, as_json: bool) -> None:
                 if as_json:
                     typer.echo(found.json())
                 elif live is None:
-                    _wide().print(_shown(found), rates.lines(found.status), soft_wrap=True)
+                    wide(_WIDTH).print(_shown(found), rates.lines(found.status), soft_wrap=True)
                 else:
                     numbers = _NUMBERS if console.width >= _WIDTH else _MOST_URGENT
                     live.update(Group(_shown(found, numbers), rates.lines(found.status)), refresh=True)

@@ -10,12 +10,14 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from dbsync_pipeline.cli.output import console
+from dbsync_pipeline.cli.output import console, wide
 from dbsync_pipeline.errors import DifferenceError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.verify.record import Coverage, LastComparison, read_coverage, read_last
 
 _LINES_SHOWN = 20
+_WIDTH = 250
+"""Characters that a line needs, ids of tenancy and copy among them."""
 
 
 def show_last(
@@ -40,13 +42,13 @@ def show_last(
     if as_json:
         typer.echo(json.dumps([asdict(entry) for entry in found], indent=2, default=_text))
     elif tenancies:
-        console.print(_lines(found))
+        wide(_WIDTH).print(_lines(found))
     else:
         coverage = read_coverage(connection, catalog, destinations=destinations or None)
         pairs = sum(entry.compared + entry.never_compared for entry in coverage)
         console.print(_sums(coverage))
         if differing:
-            console.print(_lines(differing[:_LINES_SHOWN]))
+            wide(_WIDTH).print(_lines(differing[:_LINES_SHOWN]))
         if len(differing) > _LINES_SHOWN:
             console.print(f"... and {len(differing) - _LINES_SHOWN} more.")
     if differing:

@@ -8,7 +8,7 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from dbsync_pipeline.cli.output import console, errors, progress_bar
+from dbsync_pipeline.cli.output import console, errors, progress_bar, wide
 from dbsync_pipeline.cli.sync import drain
 from dbsync_pipeline.cli.verified import show_last
 from dbsync_pipeline.destinations.configured import require_tenancies
@@ -17,12 +17,15 @@ from dbsync_pipeline.errors import DifferenceError, UnreachableError
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.settings import load_settings
-from dbsync_pipeline.verify.differences import Verified
+from dbsync_pipeline.verify.differences import BY_HAND, Difference, Verified
 from dbsync_pipeline.verify.rounds import Choice
 from dbsync_pipeline.verify.rounds import verify as verify_copies
 from dbsync_pipeline.verify.scope import Scope, Share
 
 _KEYS_SHOWN = 20
+_WIDTH = 300
+"""Characters that a row that differs needs: ids of its copy and tenancy, its key, columns."""
+
 _DAY_SECONDS = 86_400
 
 
@@ -93,20 +96,28 @@ def _judge(found: list[Verified], *, repaired: bool) -> None:
         mappings = ", ".join(dict.fromkeys(entry.mapping_id for entry in differing))
         raise DifferenceError(
             f"{rows} rows differ{' after the repair' if repaired else ''}: {mappings}",
-            "`dbsync status` shows what is not delivered."
-            if repaired
-            else "`dbsync verify --repair` delivers them again.",
+            _mend([difference for entry in differing for difference in entry.differences], repaired=repaired),
         )
     failed = [entry for entry in found if entry.error]
     if failed:
         raise UnreachableError(f"{len(failed)} of {len(found)} comparisons were not possible: {failed[0].error}")
 
 
+def _mend(differences: list[Difference], *, repaired: bool) -> str:
+    said: list[str] = []
+    if any(difference.repairable for difference in differences):
+        again = "`dbsync verify --repair` delivers them again."
+        said.append("`dbsync status` shows what is not delivered." if repaired else again)
+    if not all(difference.repairable for difference in differences):
+        said.append(BY_HAND)
+    return " ".join(said)
+
+
 def _show(found: list[Verified], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([entry.document() for entry in found], indent=2))
         return
-    console.print(_table(found))
+    wide(_WIDTH).print(_table(found))
     differences = [(entry, difference) for entry in found for difference in entry.differences]
     if differences:
         table = Table(title="rows that differ", title_justify="left", box=SIMPLE, style="red")
@@ -122,7 +133,7 @@ def _show(found: list[Verified], *, as_json: bool) -> None:
                 ", ".join(difference.columns),
             )
             table.add_row(*(cell.replace("[", "\\[") for cell in cells))
-        console.print(table)
+        wide(_WIDTH).print(table)
         more = sum(entry.differing for entry in found) - _KEYS_SHOWN
         if more > 0:
             console.print(f"... and {more} more.")

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, TypeAdapter
 
-from dbsync_pipeline.defs.findings import counted, differing_of, result_of
+from dbsync_pipeline.defs.findings import counted, repairable_of, result_of
 from dbsync_pipeline.defs.repair import deliver_again
 from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.defs.specs import COPY_KEYS, copy_key
@@ -130,7 +130,9 @@ def _results(
         mappings = sorted({key.path[-1] for key in keys})
         choice = Choice(scope, mappings, _destinations(pipeline, {key.path[0] for key in keys}))
         found = _compare(pipeline, choice, repair=config.repair)
-        repaired = {key: entries for key, entries in found.items() if config.repair and differing_of(entries)}
+        repaired = {
+            key: marked for key, entries in found.items() if config.repair and (marked := repairable_of(entries))
+        }
         if repaired:
             found |= _compare_after_delivery(context, pipeline, choice, repaired)
         with pipeline.source("verify") as connection:
@@ -162,12 +164,12 @@ def _compare_after_delivery(
             (key, destination_id): reason
             for key, entries in repaired.items()
             for destination_id, reason in deliver_again(
-                pipeline, key.path[-1], choice.scope, differing_of(entries), stop=stop
+                pipeline, key.path[-1], choice.scope, entries, stop=stop
             ).items()
         }
 
     for key, entries in repaired.items():
-        context.log.info("Delivering %s of %s again.", counted(differing_of(entries)), "/".join(key.path))
+        context.log.info("Delivering %s of %s again.", counted(entries), "/".join(key.path))
     undelivered = beside(
         deliver,
         every_seconds=pipeline.settings.report_seconds,

@@ -1,12 +1,13 @@
 """What a check says of what was compared: a verdict, what to do about it, and a table of the rows that differ."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dagster as dg
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs] -- it has none
 
 from dbsync_pipeline.defs.verdicts import EQUALS_SOURCE
-from dbsync_pipeline.verify.differences import MEANINGS, Difference, Verified
+from dbsync_pipeline.verify.differences import BY_HAND, MEANINGS, Difference, Verified
 from dbsync_pipeline.verify.record import Coverage
 from dbsync_pipeline.verify.scope import Scope
 
@@ -33,7 +34,7 @@ def result_of(
         coverage: how much has ever been.
         repaired: what they had come to before that was delivered again.
     """
-    differing = differing_of(entries)
+    differing = [entry for entry in entries if entry.differing]
     errors = {entry.destination_id: entry.error for entry in entries if entry.error}
     metadata: dict[str, dg.MetadataValue] = {
         "rows_compared": dg.MetadataValue.int(sum(entry.source_rows for entry in entries)),
@@ -79,9 +80,13 @@ def result_of(
     )
 
 
-def differing_of(entries: Sequence[Verified]) -> list[Verified]:
-    """Return those that have differences."""
-    return [entry for entry in entries if entry.differing]
+def repairable_of(entries: Sequence[Verified]) -> list[Verified]:
+    """Return those that have differences that can be repaired, with these alone."""
+    return [
+        replace(entry, differing=entry.differing - len(entry.differences) + len(repairable), differences=repairable)
+        for entry in entries
+        if (repairable := tuple(difference for difference in entry.differences if difference.repairable))
+    ]
 
 
 def counted(entries: Sequence[Verified]) -> str:
@@ -103,7 +108,7 @@ def _account(key: dg.AssetKey, differing: Sequence[Verified], tenancies: Sequenc
         command = f"dbsync verify --repair --mapping {key.path[-1]}{destinations}"
         said.append(f"To put it right, launch `repair_job`, or run `{command}`.")
     if not all(difference.repairable for difference in listed):
-        said.append("What is there of tenancies that are not delivered there has to be removed there by hand.")
+        said.append(BY_HAND)
     return " ".join(said)
 
 

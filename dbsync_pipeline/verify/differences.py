@@ -30,6 +30,10 @@ MEANINGS = {
 }
 
 
+BY_HAND = "What is there of tenancies that are not delivered there has to be removed there by hand."
+"""What to do about what cannot be repaired."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """One row that is not the same in source and copy.

@@ -20,8 +20,11 @@ def test_damage_is_named_and_repaired(pipeline: Harness, dbsync: Command, clickh
         table = f"{clickhouse_database_prefix}_internal.users"
         clickhouse.execute(f"delete from {table} where display_name = 'Grace'")
 
-    damaged = dbsync("verify", "--mapping", "users")
+    damaged = dbsync("verify", "--mapping", "users", COLUMNS="80")
     assert damaged.returncode == 7
+    user = pipeline.value("""select "projectUserId" from "ProjectUser" where "displayName" = 'Ada'""")
+    assert [line.count(external.destination_id) for line in damaged.stdout.splitlines() if "altered" in line] == [1]
+    assert f"{tenancy}   id={user}   display_name" in damaged.stdout
     assert "2 rows differ: users" in damaged.stderr
     assert "missing" in damaged.stdout
     assert "altered" in damaged.stdout
@@ -29,7 +32,8 @@ def test_damage_is_named_and_repaired(pipeline: Harness, dbsync: Command, clickh
     assert tenancy in damaged.stdout
     assert "Eve" not in damaged.stdout
 
-    last = dbsync("verify", "--last", "--mapping", "users")
+    last = dbsync("verify", "--last", "--mapping", "users", COLUMNS="80")
+    assert external.destination_id in last.stdout
     assert (last.returncode, "2 of 2 copies of a tenancy's rows differed" in last.stderr) == (7, True)
     assert "teams" not in last.stdout
     named = dbsync("verify", "--last", "--tenancy", tenancy, "--destination", "clickhouse", "--json").stdout

@@ -209,7 +209,7 @@ def test_what_a_repair_cannot_remove_is_said(pipeline: Harness, deployment: Depl
     found = check(deployment, "repair_job")
     assert failing(found) == {postgres_key("users")}
     told = found[postgres_key("users")].description or ""
-    assert "the first is wrong tenancy" in told
+    assert told.startswith("Delivered again: 1 row. Differing: 1 row of 1 tenancy; the first is wrong tenancy")
     assert "removed there by hand" in told
     assert "--repair" not in told
 
