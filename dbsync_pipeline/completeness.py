@@ -2,7 +2,8 @@
 
 The point is a sequence id, or the moment of the call. Then whatever was committed and has no number yet is noted, and
 what is noted has to be numbered first. That a row is numbered shows in its number, which only ever grows, so a row that
-goes on changing keeps nobody waiting. What the sequencer has passed is pending in the transaction that numbered it.
+goes on changing keeps nobody waiting. What the sequencer has passed is pending in the transaction that numbered it; so
+is what it has made up for, where something could not be captured.
 """
 
 import time
@@ -25,6 +26,7 @@ from dbsync_pipeline.mappings.relation import (
     table_name,
 )
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping
+from dbsync_pipeline.missed import read_missed
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
@@ -115,6 +117,8 @@ def wait_until(
             sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
+    # First, as it may be of any tenancy, and what it is gets its number by being made up for.
+    until(lambda: _not_captured(connection, catalog))
     if sequence_id is None:
         numbering = _Numbering(connection, catalog, columns, tenancy)
         until(numbering.obstacle)
@@ -221,6 +225,10 @@ def _require(connection: psycopg.Connection, tenancy: str, destination_id: str |
             f"no destination {destination_id!r} receives tenancy {tenancy}",
             "It is `clickhouse`, or an id that `dbsync destination list` shows as enabled.",
         )
+
+
+def _not_captured(connection: psycopg.Connection, catalog: Catalog) -> str | None:
+    return next(map(str, read_missed(connection, catalog).values()), None)
 
 
 def _last_sequence_id(connection: psycopg.Connection) -> int:

@@ -29,6 +29,7 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import SyncColumns
 from dbsync_pipeline.mappings.spec import DestinationKind
+from dbsync_pipeline.missed import read_missed
 from dbsync_pipeline.pending.tally import Delivered, read_delivered
 from dbsync_pipeline.retention import TableSize, read_sizes
 
@@ -50,14 +51,14 @@ class MappingStatus:
         kind: `clickhouse`, or `postgres` for all external databases that receive the mapping, together.
         destinations: how many those are; 1 for ClickHouse.
         waiting_for_sequencer: rows, tombstones and touches without a sequence id, whatever they are for; each counted
-            up to a bound.
+            up to a bound; and transactions of which something could not be captured.
         waiting_for_delivery: numbered rows and tombstones that a destination does not have yet, summed up over the
             destinations, counted up to a bound.
         pending: tenancies with something to deliver; of external databases, how many of these.
         lag_seconds: age of the oldest undelivered change since it was numbered; 0 when there is none. What is paused
             on purpose is not late.
         failing: those pending ones whose last attempt failed.
-        last_error: one of their errors, or why what waits cannot be counted.
+        last_error: one of their errors, or what could not be captured, or why what waits cannot be counted.
         paused: those that wait although something is to be delivered.
         claimed: those that a worker has taken.
         oldest_tenancy: whose changes have waited longest; None when none do.
@@ -182,6 +183,8 @@ def read_status(
         mapping_id: counts
         for mapping_id, *counts in connection.execute(count_unnumbered(countable, columns, tenancy, most))
     }
+    # Nobody knows whose it is.
+    missed = read_missed(connection, catalog) if tenancy is None else {}
     delivered = read_delivered(connection)
     destinations = _destinations(connection, catalog, tenancy)
     sequence_id, paused = _sequencer(connection)
@@ -190,7 +193,8 @@ def read_status(
             mapping.mapping_id,
             kind,
             destinations[mapping.mapping_id, kind],
-            sum(unnumbered.get(mapping.mapping_id, ())),
+            sum(unnumbered.get(mapping.mapping_id, ()))
+            + (missed[mapping.mapping_id].transactions if mapping.mapping_id in missed else 0),
             undelivered.get((mapping.mapping_id, kind), 0),
             *delivery.get((mapping.mapping_id, kind), _NOTHING_PENDING),
             more_to_number=most in unnumbered.get(mapping.mapping_id, ()),
@@ -201,8 +205,9 @@ def read_status(
         for kind in KINDS
         if destinations[mapping.mapping_id, kind]
     )
+    wrong = broken | {mapping_id: str(entry) for mapping_id, entry in missed.items()}
     return Status(
-        [replace(entry, last_error=broken.get(entry.mapping_id, entry.last_error)) for entry in found],
+        [replace(entry, last_error=wrong.get(entry.mapping_id, entry.last_error)) for entry in found],
         _destination_status(connection, countable, columns, tenancy, most, failing_only=True),
         sequence_id,
         paused,

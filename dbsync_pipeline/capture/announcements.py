@@ -6,6 +6,7 @@ more for one that is gone. Sequencers number by what is written here, so that it
 
 from psycopg import sql
 
+from dbsync_pipeline.capture.effects import DELETION
 from dbsync_pipeline.capture.step import Step
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import abandoned_mappings, installed_id, remember
@@ -31,6 +32,16 @@ _FORGET_REMOVED = sql.SQL(
     "where not exists (select from dbsync.destination d where d.destination_id = p.destination_id)"
 )
 """What became pending for the first time while its destination was being removed."""
+
+
+# A tombstone or a placement names columns. By another name than the mapping's, nobody could tell which row it means.
+_FORGET_UNREADABLE = sql.SQL(
+    "with buried as (delete from {tombstone} where mapping_id = {mapping} and not identity ?& {identity} returning 1), "
+    "placed as (delete from {placement} where mapping_id = {mapping} and not identity ?& {identity} returning 1) "
+    "insert into {missed} (mapping_id, what, reason) "
+    "select {mapping}, {deletion}, 'a column of the key, tenancy or scope has another name' "
+    "where exists (table buried) or exists (table placed) on conflict do nothing"
+)
 
 
 def announcements(catalog: Catalog, columns: SyncColumns, installed: dict[str, str]) -> list[Step]:
@@ -62,6 +73,7 @@ def _abandoned_mappings(catalog: Catalog, installed: dict[str, str]) -> list[Ste
             DISTRUST,
             "delete from dbsync.tombstone where mapping_id = {mapping}",
             "delete from dbsync.placement where mapping_id = {mapping}",
+            "delete from dbsync.missed where mapping_id = {mapping}",
             "delete from dbsync.installed where object_id = {object}",
         )
         forget = (sql.SQL(text).format(**names) for text in statements)
@@ -114,6 +126,17 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> Ste
         )
     # Nobody pauses anything meanwhile, either.
     statements.append(NOBODY_NUMBERS)
+    if known:
+        statements.append(
+            _FORGET_UNREADABLE.format(
+                tombstone=ours("tombstone"),
+                placement=ours("placement"),
+                missed=ours("missed"),
+                mapping=sql.Literal(mapping.mapping_id),
+                identity=sql.Literal(list(mapping.identity)),
+                deletion=sql.Literal(DELETION),
+            )
+        )
     statements.append(
         sql.SQL(
             "insert into {pending} as known (tenancy_id, mapping_id, destination_id, wanted, paused) "

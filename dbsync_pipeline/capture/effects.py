@@ -3,7 +3,7 @@
 Each is one insert or update of a table of ours, so that capturing takes no lock on any row of the application.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -22,7 +22,16 @@ from dbsync_pipeline.mappings.relation import (
 from dbsync_pipeline.mappings.schema import SourceTable
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, TenancySpec
 
-_GONE = sql.SQL("undefined_column or datatype_mismatch")
+_MISFIT = sql.SQL("syntax_error_or_access_rule_violation or data_exception")
+"""How a statement fails that does not fit its table any more: a column is gone, or is not what it was."""
+
+OLD_ROW = sql.SQL("(select old.*)")
+
+DELETION = "deletion"
+"""What was missed: a row left a mapping, or its tenancy, and no tombstone says so."""
+
+CHANGE = "change"
+"""What was missed: rows of a mapping are to be sent again, and no touch says which."""
 
 
 def changed(names: tuple[str, ...]) -> sql.Composed:
@@ -42,12 +51,14 @@ class Verdict:
     """Whether one of some columns of an updated row has changed, as a variable of a trigger.
 
     Attributes:
-        doubt: what is said while the application has renamed, dropped or retyped one of them. Its writes go on.
+        doubt: what is done while the application has renamed, dropped or retyped one of them. Its writes go on.
+        closer: what is looked at, once one has changed, before anything is written.
     """
 
     name: str
     columns: tuple[str, ...]
     doubt: sql.Composable
+    closer: sql.Composable | None = None
 
     @property
     def variable(self) -> sql.Identifier:
@@ -63,19 +74,47 @@ def compare(verdicts: Sequence[Verdict]) -> sql.Composed:
     """
     every = tuple(sorted(frozenset[str]().union(*(verdict.columns for verdict in verdicts))))
     certain = (
-        sql.SQL("{} := {};").format(
-            verdict.variable, sql.SQL("true") if set(verdict.columns) == set(every) else changed(verdict.columns)
+        sql.SQL("{} := {}; {}").format(
+            verdict.variable,
+            sql.SQL("true") if set(verdict.columns) == set(every) else changed(verdict.columns),
+            verdict.closer or sql.SQL(""),
         )
         for verdict in verdicts
     )
     doubtful = (
-        sql.SQL("begin {name} := {changed}; exception when {gone} then {name} := {doubt}; end;").format(
-            name=verdict.variable, changed=changed(verdict.columns), gone=_GONE, doubt=verdict.doubt
+        caught(
+            sql.SQL("{} := {}; {}").format(verdict.variable, changed(verdict.columns), verdict.closer or sql.SQL("")),
+            verdict.doubt,
         )
         for verdict in verdicts
     )
-    return sql.SQL("begin if {changed} then {certain} end if; exception when {gone} then {doubtful} end;").format(
-        changed=changed(every), certain=joined(certain, " "), gone=_GONE, doubtful=joined(doubtful, " ")
+    return caught(sql.SQL("if {} then {} end if;").format(changed(every), joined(certain, " ")), joined(doubtful, " "))
+
+
+def caught(statements: sql.Composable, instead: sql.Composable) -> sql.Composed:
+    """Do something else where statements do not fit the table any more; what they have written is undone.
+
+    It costs half a microsecond, as long as nothing is written within: that would take a transaction id each time, and
+    after 64 of these in one transaction, every session of the server looks them up on disk. So where the application
+    waits, the statements only look, and what fits is written outside.
+    """
+    return sql.SQL("begin {} exception when {} then {} end;").format(statements, _MISFIT, instead)
+
+
+def miss(mappings: Iterable[SyncMapping], what: str) -> sql.Composed:
+    """Note, in the place of an error's handler, that something of some mappings could not be captured.
+
+    A row a transaction, mapping and kind: nobody waits for anybody, and whoever makes up for what others have missed
+    takes away what he has seen. Other errors than those about names and types may quote values (I10).
+    """
+    values = joined(
+        sql.SQL("({}, {}, case when sqlstate like '42%' then sqlerrm else sqlstate end)").format(
+            sql.Literal(mapping_id), sql.Literal(what)
+        )
+        for mapping_id in sorted({mapping.mapping_id for mapping in mappings})
+    )
+    return sql.SQL("insert into {} (mapping_id, what, reason) values {} on conflict do nothing;").format(
+        ours("missed"), values
     )
 
 
@@ -92,12 +131,39 @@ def entomb(mapping: SyncMapping, rows: sql.Composable) -> sql.Composed:
     return _entomb_where(mapping, rows, row_filter(mapping))
 
 
+def entomb_known(mapping: SyncMapping) -> sql.Composed:
+    """Entomb the old row, of which it is known that it was one of the mapping's."""
+    return _entomb_where(mapping, OLD_ROW, sql.SQL("true"))
+
+
 def entomb_left(mapping: SyncMapping) -> sql.Composed:
     """Entomb a row that keeps existing, but no longer under its old key and tenancy, or no longer within the filter."""
-    left = sql.SQL("{filter} and not exists (select from (select new.*) as source where {filter} and {same})").format(
+    return _entomb_where(mapping, OLD_ROW, _left(mapping))
+
+
+def has_left(mapping: SyncMapping) -> sql.Composed:
+    """Tell whether there is a row to be entombed so."""
+    return sql.SQL("exists (select from {} as source where {})").format(OLD_ROW, _left(mapping))
+
+
+def was_kept(mapping: SyncMapping) -> sql.Composed:
+    """Tell whether the old row is one of the mapping's, and has the columns that say which."""
+    if mapping.filter is None:
+        return reads(mapping.identity, "old")
+    return sql.SQL("exists (select from {} as source where {}) and {}").format(
+        OLD_ROW, row_filter(mapping), reads(mapping.identity, "old")
+    )
+
+
+def reads(names: Iterable[str], record: str) -> sql.Composed:
+    """Return what is true of every row that has some columns, and an error of any other."""
+    return sql.SQL("(row({}) is null) is not null").format(joined(column(name, record) for name in names))
+
+
+def _left(mapping: SyncMapping) -> sql.Composed:
+    return sql.SQL("{filter} and not exists (select from (select new.*) as source where {filter} and {same})").format(
         filter=row_filter(mapping), same=same_columns(mapping.identity, SOURCE, "old")
     )
-    return _entomb_where(mapping, sql.SQL("(select old.*)"), left)
 
 
 def by_likeness(feeds: Sequence[Feed]) -> list[list[Feed]]:
@@ -108,17 +174,27 @@ def by_likeness(feeds: Sequence[Feed]) -> list[list[Feed]]:
     return list(found.values())
 
 
+def is_feeding(feeds: Sequence[Feed], record: str) -> sql.Composed:
+    """Tell whether one row feeds anything by feeds that are alike, and has the columns that say what."""
+    return sql.SQL("{} and {}").format(feeds[0].feeding(record), reads(feeds[0].match, record))
+
+
 def touch_row(feeds: Sequence[Feed], record: str) -> sql.Composed:
     """Touch what one row feeds, by feeds that are alike."""
-    insert = sql.SQL("insert into {touch} (dependant_id, match) values {values};").format(
+    return sql.SQL("insert into {touch} (dependant_id, match) values {values};").format(
         touch=ours("touch"),
         values=joined(
             sql.SQL("({}, {})").format(sql.Literal(feed.dependant_id), feed.match_object(record)) for feed in feeds
         ),
     )
-    if not feeds[0].constants:
-        return insert
-    return sql.SQL("if {} then {} end if;").format(feeds[0].feeding(record), insert)
+
+
+def any_feeding(feeds: Sequence[Feed], rows: sql.Composable) -> sql.Composed:
+    """Tell whether one of any number of rows feeds anything, and whether they have the columns that say what."""
+    return sql.SQL("exists (select from {} as source where {})").format(
+        rows,
+        joined((sql.SQL("({})").format(is_feeding(alike, SOURCE)) for alike in by_likeness(feeds)), " or "),
+    )
 
 
 def touch_rows(table: SourceTable, feeds: Sequence[Feed], rows: sql.Composable) -> sql.Composed:

@@ -54,6 +54,17 @@ create table if not exists dbsync.touch (
     upto bigint
 );
 
+-- What of a mapping no trigger could capture, as the application has changed a column under it: that rows are gone, or
+-- that rows are to be sent again; which ones is not known. The sequencer makes up for it once the mapping fits again.
+create table if not exists dbsync.missed (
+    mapping_id text not null,
+    what text not null check (what in ('deletion', 'change')),
+    transaction_id xid8 not null default pg_current_xact_id(),
+    reason text not null,
+    missed_at timestamptz not null default clock_timestamp(),
+    primary key (mapping_id, what, transaction_id)
+);
+
 -- Where a row was last delivered to, for mappings whose rows come and go with another table.
 create table if not exists dbsync.placement (
     mapping_id text not null,

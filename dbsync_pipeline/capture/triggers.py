@@ -27,19 +27,29 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from dbsync_pipeline.capture.effects import (
+    CHANGE,
+    DELETION,
+    OLD_ROW,
     Verdict,
+    any_feeding,
     by_likeness,
     by_the_application,
+    caught,
     changed,
     compare,
     entomb,
+    entomb_known,
     entomb_left,
+    has_left,
     if_changed,
+    is_feeding,
+    miss,
     register,
     touch_row,
     touch_rows,
     touch_tenancies,
     unregister,
+    was_kept,
 )
 from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
@@ -146,7 +156,7 @@ class _Generator:
         statements: list[sql.Composable] = []
         if self.mappings:
             read = frozenset[str]().union(*(mapping.source_columns for mapping in self.mappings))
-            verdicts.append(Verdict("seen", self._stored(read), sql.SQL("true")))
+            verdicts.append(Verdict("seen", self._stored(read), sql.SQL("seen := true;")))
             # What triggers of the application change of a row that is being numbered goes out under that number.
             statements.append(
                 sql.SQL(
@@ -164,7 +174,8 @@ class _Generator:
             )
         for number, mapping in enumerate(self.early_leavers, 1):
             # In doubt, the trigger after the update looks.
-            left = Verdict(f"left_{number}", self._stored(_deciding(mapping)), sql.SQL("false"))
+            name = f"left_{number}"
+            left = Verdict(name, self._stored(_deciding(mapping)), sql.SQL("{} := false;").format(sql.Identifier(name)))
             verdicts.append(left)
             statements.append(sql.SQL("if {} then {} end if;").format(left.variable, entomb_left(mapping)))
         fed = self._fed(self.early_feeds)
@@ -175,12 +186,21 @@ class _Generator:
             "before update",
             "row",
             sql.SQL("{} {} return new;").format(compare([*verdicts, *fed]), joined(statements, " ")),
-            verdicts=[*verdicts, *fed],
+            variables=[*(verdict.name for verdict in [*verdicts, *fed]), *_sides(fed)],
             definer=definer,
         )
 
     def _after_insert(self) -> Trigger:
-        statements: list[sql.Composable] = [touch_rows(self.source, self.feeds, _NEW_ROWS)] if self.feeds else []
+        statements: list[sql.Composable] = []
+        if self.feeds:
+            each = joined((self._touch_guarded([feed], _NEW_ROWS) for feed in self.feeds), " ")
+            statements += [
+                caught(
+                    sql.SQL("feeding := {};").format(any_feeding(self.feeds, _NEW_ROWS)),
+                    sql.SQL("feeding := false; {}").format(each),
+                ),
+                sql.SQL("if feeding then {} end if;").format(touch_rows(self.source, self.feeds, _NEW_ROWS)),
+            ]
         if self.is_tenancy_table:
             statements += [
                 register(self.catalog.tenancy, sql.SQL("{} as source").format(_NEW_ROWS)),
@@ -195,56 +215,95 @@ class _Generator:
             "statement",
             _block(statements),
             tables=sql.SQL("referencing new table as new_rows"),
+            variables=["feeding"] if self.feeds else (),
         )
 
     def _after_update(self) -> Trigger:
         if self.early_leavers:
             return self._guard()
         watched: set[str] = set()
+        verdicts: list[Verdict] = []
         statements: list[sql.Composable] = []
-        for mapping in self.mappings:
+        for number, mapping in enumerate(self.mappings, 1):
             watched |= _deciding(mapping)
-            statements.append(if_changed(self._stored(_deciding(mapping)), entomb_left(mapping)))
+            name = sql.Identifier(f"left_{number}")
+            left = Verdict(
+                f"left_{number}",
+                self._stored(_deciding(mapping)),
+                sql.SQL("{} := false; {}").format(name, miss([mapping], DELETION)),
+                sql.SQL("if {name} then {name} := {left}; end if;").format(name=name, left=has_left(mapping)),
+            )
+            verdicts.append(left)
+            statements.append(sql.SQL("if {} then {} end if;").format(name, entomb_known(mapping)))
         fed = self._fed(self.late_feeds)
         if fed:
             watched = watched.union(*(feed.watched for feed in self.late_feeds))
-            statements += [compare(fed), *self._touch_changed(self.late_feeds, fed)]
+            statements += self._touch_changed(self.late_feeds, fed)
+        if verdicts or fed:
+            statements.insert(0, compare([*verdicts, *fed]))
         if self.is_tenancy_table:
             deciding = {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
             watched |= deciding
             statements.append(if_changed(self._stored(deciding), *self._tenancy_changed()))
         when = changed(self._stored(watched))
-        return self._trigger("update", "after update", "row", _block(statements), when=when, verdicts=fed)
+        variables = [*(verdict.name for verdict in [*verdicts, *fed]), *_sides(fed)]
+        return self._trigger("update", "after update", "row", _block(statements), when=when, variables=variables)
 
     def _guard(self) -> Trigger:
-        """Refuse to have a key changed by another name than the trigger before the update has looked for it by.
+        """Note it when a key is changed by another name than the trigger before the update has looked for it by.
 
         It fires for what a statement names only, which costs the others nothing, and by its `when` clause keeps
         Postgres from dropping or retyping the columns.
         """
         deciding = self._stored(frozenset[str]().union(*map(_deciding, self.early_leavers)))
+        looking = sql.SQL("perform {};").format(changed(deciding))
         return self._trigger(
             "update",
             "after update",
             "row",
-            _block([sql.SQL("perform {};").format(changed(deciding))]),
+            _block([caught(looking, miss(self.early_leavers, DELETION))]),
             of=deciding,
             when=changed(deciding),
-            definer=False,
         )
 
     def _after_delete(self) -> Trigger:
-        statements: list[sql.Composable] = [entomb(mapping, sql.SQL("(select old.*)")) for mapping in self.mappings]
-        statements += [touch_row(feeds, "old") for feeds in by_likeness(self.feeds)]
+        """Look first whether what is to be written can be, since each write within a block would cost everybody."""
+        looks: list[sql.Composable] = []
+        guarded: list[sql.Composable] = []
+        statements: list[sql.Composable] = []
+        variables: list[str] = []
+        for number, mapping in enumerate(self.mappings, 1):
+            variables.append(f"kept_{number}")
+            kept = sql.Identifier(variables[-1])
+            looks.append(sql.SQL("{} := {};").format(kept, was_kept(mapping)))
+            guarded.append(caught(entomb(mapping, OLD_ROW), miss([mapping], DELETION)))
+            statements.append(sql.SQL("if {} then {} end if;").format(kept, entomb_known(mapping)))
+        for number, alike in enumerate(by_likeness(self.feeds), 1):
+            variables.append(f"was_{number}")
+            was = sql.Identifier(variables[-1])
+            looks.append(sql.SQL("{} := {};").format(was, is_feeding(alike, "old")))
+            guarded.append(
+                caught(
+                    sql.SQL("if {} then {} end if;").format(is_feeding(alike, "old"), touch_row(alike, "old")),
+                    miss((feed.mapping for feed in alike), CHANGE),
+                )
+            )
+            statements.append(sql.SQL("if {} then {} end if;").format(was, touch_row(alike, "old")))
+        if looks:
+            nothing = joined((sql.SQL("{} := false;").format(sql.Identifier(name)) for name in variables), " ")
+            instead = sql.SQL("{} {}").format(nothing, joined(guarded, " "))
+            statements.insert(0, caught(joined(looks, " "), instead))
         if self.is_tenancy_table:
             statements += [unregister(self.catalog.tenancy, "old"), *touch_tenancies(self.catalog, "old")]
-        return self._trigger("delete", "after delete", "row", _block(statements))
+        return self._trigger("delete", "after delete", "row", _block(statements), variables=variables)
 
     def _before_truncate(self) -> Trigger:
         rows = table_name(self.table)
-        statements: list[sql.Composable] = [_NO_OLD_VIEW, *(entomb(mapping, rows) for mapping in self.mappings)]
-        if self.feeds:
-            statements.append(touch_rows(self.source, self.feeds, rows))
+        statements: list[sql.Composable] = [
+            _NO_OLD_VIEW,
+            *(caught(entomb(mapping, rows), miss([mapping], DELETION)) for mapping in self.mappings),
+            *(self._touch_guarded([feed], rows) for feed in self.feeds),
+        ]
         if self.is_tenancy_table:
             leaving = joined([unregister(self.catalog.tenancy, "gone"), *touch_tenancies(self.catalog, "gone")], " ")
             statements.append(
@@ -252,22 +311,44 @@ class _Generator:
             )
         return self._trigger("truncate", "before truncate", "statement", _block(statements))
 
+    def _touch_guarded(self, feeds: Sequence[Feed], rows: sql.Composable) -> sql.Composed:
+        """Touch what any number of rows feed, or note that it cannot be told."""
+        return caught(touch_rows(self.source, feeds, rows), miss((feed.mapping for feed in feeds), CHANGE))
+
     def _fed(self, feeds: Sequence[Feed]) -> list[Verdict]:
         """Return whether an updated row has to touch what it feeds, for each of those that are alike."""
-        return [
-            Verdict(f"fed_{number}", self._stored(alike[0].watched), by_the_application())
-            for number, alike in enumerate(by_likeness(feeds), 1)
-        ]
+        return [self._fed_alike(number, alike) for number, alike in enumerate(by_likeness(feeds), 1)]
+
+    def _fed_alike(self, number: int, alike: Sequence[Feed]) -> Verdict:
+        name, was, now = (sql.Identifier(f"{part}_{number}") for part in ("fed", "was", "now"))
+        looking = sql.SQL("{was} := {old}; {now} := {new};").format(
+            was=was, now=now, old=is_feeding(alike, "old"), new=is_feeding(alike, "new")
+        )
+        touching = sql.SQL("{looking} if {was} then {old} end if; if {now} then {new} end if;").format(
+            looking=looking, was=was, now=now, old=touch_row(alike, "old"), new=touch_row(alike, "new")
+        )
+        return Verdict(
+            f"fed_{number}",
+            self._stored(alike[0].watched),
+            sql.SQL("{name} := false; if {foreign} then {touching} end if;").format(
+                name=name,
+                foreign=by_the_application(),
+                touching=caught(touching, miss((feed.mapping for feed in alike), CHANGE)),
+            ),
+            sql.SQL("if {name} then {looking} end if;").format(name=name, looking=looking),
+        )
 
     def _touch_changed(self, feeds: Sequence[Feed], fed: Sequence[Verdict]) -> list[sql.Composable]:
         """Touch what an updated row feeds, and what it fed before."""
         return [
-            sql.SQL("if {fed} then {left} {new} end if;").format(
+            sql.SQL("if {fed} then if {was} then {left} end if; if {now} then {new} end if; end if;").format(
                 fed=verdict.variable,
+                was=sql.Identifier(f"was_{number}"),
+                now=sql.Identifier(f"now_{number}"),
                 left=if_changed(self._stored({*alike[0].match, *alike[0].constants}), touch_row(alike, "old")),
                 new=touch_row(alike, "new"),
             )
-            for alike, verdict in zip(by_likeness(feeds), fed, strict=True)
+            for number, (alike, verdict) in enumerate(zip(by_likeness(feeds), fed, strict=True), 1)
         ]
 
     def _tenancy_changed(self) -> list[sql.Composable]:
@@ -319,13 +400,13 @@ class _Generator:
         *,
         of: Sequence[str] = (),
         when: sql.Composable | None = None,
-        verdicts: Sequence[Verdict] = (),
+        variables: Sequence[str] = (),
         tables: sql.Composable | None = None,
         definer: bool = True,
     ) -> Trigger:
         name = f"{LATE_TRIGGERS}{event}" if timing.startswith("before") else f"dbsync_{event}"
         function_name = ours(_object_name(self.table, event))
-        declared = joined((sql.SQL("{} boolean; ").format(verdict.variable) for verdict in verdicts), "")
+        declared = joined((sql.SQL("{} boolean; ").format(sql.Identifier(name)) for name in variables), "")
         function = sql.SQL(
             "create or replace function {name}() returns trigger language plpgsql {options} as {body}"
         ).format(
@@ -366,6 +447,11 @@ def _deciding(mapping: SyncMapping) -> frozenset[str]:
     """Return the columns by which a row is one of a mapping's, and which."""
     filtering = expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset[str]()
     return filtering | set(mapping.identity)
+
+
+def _sides(fed: Sequence[Verdict]) -> list[str]:
+    """Name the variables that say whether an updated row fed anything, and whether it does now."""
+    return [f"{part}_{number}" for number, _ in enumerate(fed, 1) for part in ("was", "now")]
 
 
 def _block(statements: Sequence[sql.Composable]) -> sql.Composed:

@@ -16,6 +16,7 @@ PLACEMENT = Table(schema_name=SCHEMA, name="placement")
 """Where rows of mappings with a placement were last delivered to."""
 
 _TENANCY = "tenancy"
+_ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Feed:
         """Return the jsonb of a touch, over a row `alias` of `table`."""
         return columns_object(self.match, alias)
 
-    def condition(self, alias: str) -> sql.Composed:
+    def condition(self, alias: str) -> sql.Composable:
         """Return the condition that `source` is fed by the row `alias` of `table`."""
+        if not self.match:
+            return sql.SQL("true")
         return joined(
             (sql.SQL("{} = {}").format(expression(value), column(name, alias)) for name, value in self.match.items()),
             " and ",
@@ -85,9 +88,18 @@ def tenancy_feed(mapping: SyncMapping) -> Feed:
     return Feed(dependant_id, mapping, mapping.source, {mapping.tenancy.column: f'source."{mapping.tenancy.column}"'})
 
 
+def whole_feed(mapping: SyncMapping) -> Feed:
+    """Return the feed of nothing in particular, for a mapping with a placement: its touches concern every row.
+
+    One that was never placed is of no tenancy yet.
+    """
+    return Feed(f"{mapping.mapping_id}.@{_ALL}", mapping, mapping.source, {})
+
+
 def feeds_of(catalog: Catalog, mapping: SyncMapping) -> tuple[Feed, ...]:
     """Return every feed of one mapping."""
-    return (*(feed for feed in join_feeds(catalog) if feed.mapping is mapping), tenancy_feed(mapping))
+    whole = [whole_feed(mapping)] if mapping.has_placement else []
+    return (*(feed for feed in join_feeds(catalog) if feed.mapping is mapping), tenancy_feed(mapping), *whole)
 
 
 def touch_tenancy(mapping: SyncMapping, tenancy_id: sql.Composable) -> sql.Composed:
@@ -100,4 +112,22 @@ def touch_tenancy(mapping: SyncMapping, tenancy_id: sql.Composable) -> sql.Compo
         dependant=sql.Literal(feed.dependant_id),
         columns=joined(sql.Literal(name) for name in feed.match),
         tenancy=tenancy_id,
+    )
+
+
+def touch_all(mapping: SyncMapping) -> sql.Composed:
+    """Return the statement that sends every row of a mapping again, tenancy by tenancy where an index serves that."""
+    if mapping.has_placement:
+        return sql.SQL("insert into {touch} (dependant_id, match) values ({dependant}, '{{}}')").format(
+            touch=ours("touch"), dependant=sql.Literal(whole_feed(mapping).dependant_id)
+        )
+    feed = tenancy_feed(mapping)
+    return sql.SQL(
+        "insert into {touch} (dependant_id, match) select {dependant}, jsonb_build_object({columns}, tenancy_id) "
+        "from {tenancy}"
+    ).format(
+        touch=ours("touch"),
+        dependant=sql.Literal(feed.dependant_id),
+        columns=joined(sql.Literal(name) for name in feed.match),
+        tenancy=ours("tenancy"),
     )

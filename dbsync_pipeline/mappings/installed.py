@@ -15,7 +15,7 @@ from dbsync_pipeline.errors import NotInstalledError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SyncMapping
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of schema dbsync in the source. Raised with a change of it that earlier programs would work wrongly on, or later ones
 could not do without."""
 

@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.errors import DbsyncError, MappingError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import INSTALLED, check_installed
 from dbsync_pipeline.mappings.relation import (
@@ -31,7 +31,8 @@ from dbsync_pipeline.mappings.relation import (
     WAKE_WORKERS,
     SyncColumns,
 )
-from dbsync_pipeline.mappings.spec import Table, TenancyId
+from dbsync_pipeline.mappings.spec import SyncMapping, Table, TenancyId
+from dbsync_pipeline.sequencer.missed import MISSED, make_up
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 from dbsync_pipeline.tracing import span
 
@@ -142,10 +143,11 @@ class PassResult:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """The tables that have something to number, and whether a destination is to be announced."""
+    """The tables that have something to number, whether a destination is to be announced, and what has missed what."""
 
     tables: list[TableStatements]
     destinations: bool
+    missed: list[str]
 
 
 @dataclass
@@ -176,10 +178,12 @@ class Sequencer:
         self._catalog = catalog
         self._tables = tuple(generate(catalog, table, columns, batch_size) for table in catalog.source_tables)
         self._mapping_ids = [mapping.mapping_id for mapping in catalog.mappings]
+        missed = sql.SQL(MISSED).format(mappings=sql.Literal(self._mapping_ids))
+        self._probe_broken = sql.SQL("select paused, null, true, {} from dbsync.sequencer").format(missed)
         self._probe = sql.SQL(
-            "select paused, array[{}], exists (select from dbsync.destination where not announced) "
+            "select paused, array[{}], exists (select from dbsync.destination where not announced), {} "
             "from dbsync.sequencer"
-        ).format(sql.SQL(", ").join(table.waiting for table in self._tables))
+        ).format(sql.SQL(", ").join(table.waiting for table in self._tables), missed)
         self._turns: dict[Table, str | None] = {}
         # By mapping: the last tombstone of a full batch in which none could be numbered.
         self._behind: dict[str, int] = {}
@@ -187,7 +191,7 @@ class Sequencer:
     def waiting(self) -> bool | None:
         """Return whether there is something to do, at the cost of one query; None while numbering is paused."""
         found = self._look()
-        return None if found is None else bool(found.tables or found.destinations)
+        return None if found is None else bool(found.tables or found.destinations or found.missed)
 
     def run_pass(self) -> PassResult:
         """Visit every table that has something waiting, once, and announce new destinations.
@@ -203,6 +207,9 @@ class Sequencer:
         for table in found.tables:
             if not result.locked_out:
                 self._visit(table, result)
+        for mapping in self._catalog.mappings:
+            if mapping.mapping_id in found.missed and not result.locked_out:
+                self._make_up(mapping, result)
         # Last, so that a destination gets its tables even before its tenancy has a row.
         if found.destinations and not result.locked_out:
             self._announce(result)
@@ -215,11 +222,11 @@ class Sequencer:
             if self._connection.broken or self._connection.closed:
                 raise
             # A table is gone or not what it was; visiting all of them shows which, and numbers the others.
-            row = self._connection.execute("select paused, null, true from dbsync.sequencer").fetchone()
+            row = self._connection.execute(self._probe_broken).fetchone()
         if row is None:
-            return _Waiting([], destinations=False)
-        paused, tables, destinations = row
-        return None if paused else _Waiting(list(compress(self._tables, tables or repeat(True))), destinations)
+            return _Waiting([], destinations=False, missed=[])
+        paused, tables, destinations, missed = row
+        return None if paused else _Waiting(list(compress(self._tables, tables or repeat(True))), destinations, missed)
 
     def _announce(self, result: PassResult) -> None:
         try:
@@ -234,6 +241,26 @@ class Sequencer:
             if self._connection.broken or self._connection.closed:
                 raise
             result.errors["dbsync.destination"] = DbsyncError(str(error)).what
+
+    def _make_up(self, mapping: SyncMapping, result: PassResult) -> None:
+        try:
+            with self._connection.transaction():
+                if not self._try_lock():
+                    result.locked_out = True
+                    return
+                count = make_up(self._connection, self._catalog, mapping)
+                self._complete()
+        except MappingError as error:
+            # What stands still until the mapping fits may as well say so.
+            result.errors.setdefault(str(mapping.source), error.what)
+            return
+        except psycopg.Error as error:
+            if self._connection.broken or self._connection.closed:
+                raise
+            result.errors.setdefault(str(mapping.source), DbsyncError(str(error)).what)
+            return
+        logger.warning("made up for what was missed", extra={"mapping": mapping.mapping_id, "transactions": count})
+        result.handled += count
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:
@@ -290,10 +317,13 @@ class Sequencer:
                 for (mapping_id, tenancy_id), sequence_id in tally.highest.items()
             ]
             self._connection.execute(_MAKE_PENDING, [Jsonb(changed)])
+        self._complete()
+        return tally
+
+    def _complete(self) -> None:
         for (installed,) in self._connection.execute(_COMPLETE_UP_TO):
             # What is numbered without knowing a mapping would never become pending for it (I2).
             check_installed(installed, self._catalog)
-        return tally
 
     def run(
         self,

@@ -16,18 +16,36 @@ fresh record;
 "seen" boolean;
 "left_1" boolean;
 "fed_1" boolean;
+"was_1" boolean;
+"now_1" boolean;
 begin begin if (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record) then "seen" := true;
-"left_1" := (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
-"fed_1" := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
+ "left_1" := (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
+ "fed_1" := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
+if "fed_1" then "was_1" := "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
 end if;
-exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
-exception when undefined_column or datatype_mismatch then "seen" := true;
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."createdAt", "old"."id", "old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."usedForAuth", "old"."value")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."id", "new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."usedForAuth", "new"."value")::record);
+ exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 begin "left_1" := (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then "left_1" := false;
+ exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 end;
 begin "fed_1" := (row("old"."isPrimary", "old"."isVerified", "old"."projectUserId", "old"."tenancyId", "old"."type", "old"."value")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."isVerified", "new"."projectUserId", "new"."tenancyId", "new"."type", "new"."value")::record);
-exception when undefined_column or datatype_mismatch then "fed_1" := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+if "fed_1" then "was_1" := "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then "fed_1" := false;
+if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end), (''users'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end if;
 end;
 end;
 if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
@@ -43,10 +61,10 @@ if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, ident
   from (select new.*) as source
   where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id" and "source"."projectUserId" = "old"."projectUserId");
 end if;
-if "fed_1" then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+if "fed_1" then if "was_1" then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 end if;
-if "new"."type" = ''EMAIL'' and "new"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
 end if;
 end if;
 return new;
@@ -59,12 +77,31 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ContactCha
 create or replace function "dbsync"."insert_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+"feeding" boolean;
+begin begin feeding := exists (select
+  from "new_rows" as source
+  where ("source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'' and (row("source"."tenancyId", "source"."projectUserId") is null) is not null));
+exception when syntax_error_or_access_rule_violation or data_exception then feeding := false;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "new_rows" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+begin insert into "dbsync"."touch" (dependant_id, match) select  ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "new_rows" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''users'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if feeding then insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE''
   union all select  ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+end if;
 return null;
 end';
 
@@ -73,9 +110,13 @@ create or replace trigger "dbsync_insert" after insert on "public"."ContactChann
   for each statement 
   execute function "dbsync"."insert_ContactChannel"();
 
-create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql  as 'declare gone record;
+create or replace function "dbsync"."update_ContactChannel"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin perform (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
+begin begin perform (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''contact_channels'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
@@ -86,10 +127,29 @@ create or replace trigger "dbsync_update" after update of "id", "projectUserId",
 create or replace function "dbsync"."delete_ContactChannel"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+"kept_1" boolean;
+"was_1" boolean;
+begin begin "kept_1" := (row("old"."tenancyId", "old"."id", "old"."projectUserId") is null) is not null;
+"was_1" := "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
+"was_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
   where true;
-if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''contact_channels'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+begin if "old"."type" = ''EMAIL'' and "old"."isPrimary" = ''TRUE'' and (row("old"."tenancyId", "old"."projectUserId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end), (''users'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if "kept_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
+  from (select old.*) as source
+  where true;
+end if;
+if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 return null;
 end';
@@ -103,15 +163,24 @@ create or replace function "dbsync"."truncate_ContactChannel"() returns trigger 
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
-insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
+begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from "public"."ContactChannel" as source
   where true;
-insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
-  from "public"."ContactChannel" as source
-  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE''
-  union all select  ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''contact_channels'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "public"."ContactChannel" as source
   where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+begin insert into "dbsync"."touch" (dependant_id, match) select  ''users.email'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "public"."ContactChannel" as source
+  where "source"."type" = ''EMAIL'' and "source"."isPrimary" = ''TRUE'';
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''users'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 

@@ -16,18 +16,36 @@ fresh record;
 "seen" boolean;
 "left_1" boolean;
 "fed_1" boolean;
+"was_1" boolean;
+"now_1" boolean;
 begin begin if (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."restrictedByAdmin", "old"."restrictedByAdminPrivateDetails", "old"."restrictedByAdminReason", "old"."serverMetadata", "old"."signedUpAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."restrictedByAdmin", "new"."restrictedByAdminPrivateDetails", "new"."restrictedByAdminReason", "new"."serverMetadata", "new"."signedUpAt", "new"."tenancyId")::record) then "seen" := true;
-"left_1" := (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
-"fed_1" := (row("old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."tenancyId")::record);
+ "left_1" := (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
+ "fed_1" := (row("old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."tenancyId")::record);
+if "fed_1" then "was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := true and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
 end if;
-exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."restrictedByAdmin", "old"."restrictedByAdminPrivateDetails", "old"."restrictedByAdminReason", "old"."serverMetadata", "old"."signedUpAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."restrictedByAdmin", "new"."restrictedByAdminPrivateDetails", "new"."restrictedByAdminReason", "new"."serverMetadata", "new"."signedUpAt", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then "seen" := true;
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."restrictedByAdmin", "old"."restrictedByAdminPrivateDetails", "old"."restrictedByAdminReason", "old"."serverMetadata", "old"."signedUpAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."restrictedByAdmin", "new"."restrictedByAdminPrivateDetails", "new"."restrictedByAdminReason", "new"."serverMetadata", "new"."signedUpAt", "new"."tenancyId")::record);
+ exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 begin "left_1" := (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then "left_1" := false;
+ exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 end;
 begin "fed_1" := (row("old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then "fed_1" := (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1);
+if "fed_1" then "was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := true and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then "fed_1" := false;
+if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := true and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end if;
 end;
 end;
 if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
@@ -43,9 +61,11 @@ if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, ident
   from (select new.*) as source
   where true and "source"."tenancyId" = "old"."tenancyId" and "source"."projectUserId" = "old"."projectUserId");
 end if;
-if "fed_1" then if (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+if "fed_1" then if "was_1" then if (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
 end if;
 return new;
 end';
@@ -57,9 +77,22 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ProjectUse
 create or replace function "dbsync"."insert_ProjectUser"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+"feeding" boolean;
+begin begin feeding := exists (select
+  from "new_rows" as source
+  where (true and (row("source"."tenancyId", "source"."projectUserId") is null) is not null));
+exception when syntax_error_or_access_rule_violation or data_exception then feeding := false;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
   where true;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if feeding then insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from "new_rows" as source
+  where true;
+end if;
 return null;
 end';
 
@@ -68,9 +101,13 @@ create or replace trigger "dbsync_insert" after insert on "public"."ProjectUser"
   for each statement 
   execute function "dbsync"."insert_ProjectUser"();
 
-create or replace function "dbsync"."update_ProjectUser"() returns trigger language plpgsql  as 'declare gone record;
+create or replace function "dbsync"."update_ProjectUser"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin perform (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
+begin begin perform (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''users'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
@@ -81,10 +118,30 @@ create or replace trigger "dbsync_update" after update of "projectUserId", "tena
 create or replace function "dbsync"."delete_ProjectUser"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+"kept_1" boolean;
+"was_1" boolean;
+begin begin "kept_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
+"was_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
   where true;
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''users'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+begin if true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if "kept_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+  from (select old.*) as source
+  where true;
+end if;
+if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
 return null;
 end';
 
@@ -97,12 +154,18 @@ create or replace function "dbsync"."truncate_ProjectUser"() returns trigger lan
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
-insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "public"."ProjectUser" as source
   where true;
-insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''users'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "public"."ProjectUser" as source
   where true;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 

@@ -16,13 +16,13 @@ fresh record;
 "seen" boolean;
 "left_1" boolean;
 begin begin if (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record) then "seen" := true;
-"left_1" := (row("old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
-end if;
-exception when undefined_column or datatype_mismatch then begin "seen" := (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then "seen" := true;
+ "left_1" := (row("old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
+ end if;
+exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."createdAt", "old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
+ exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 begin "left_1" := (row("old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
-exception when undefined_column or datatype_mismatch then "left_1" := false;
+ exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 end;
 end;
 if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
@@ -45,9 +45,13 @@ create or replace trigger "zz_dbsync_mark" before update on "public"."ProjectUse
   for each row 
   execute function "dbsync"."mark_ProjectUserDirectPermission"();
 
-create or replace function "dbsync"."update_ProjectUserDirectPermission"() returns trigger language plpgsql  as 'declare gone record;
+create or replace function "dbsync"."update_ProjectUserDirectPermission"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin perform (row("old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
+begin begin perform (row("old"."permissionId", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."permissionId", "new"."projectUserId", "new"."tenancyId")::record);
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''project_permissions'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
@@ -58,9 +62,20 @@ create or replace trigger "dbsync_update" after update of "permissionId", "proje
 create or replace function "dbsync"."delete_ProjectUserDirectPermission"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
+"kept_1" boolean;
+begin begin "kept_1" := (row("old"."tenancyId", "old"."projectUserId", "old"."permissionId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
   from (select old.*) as source
   where true;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''project_permissions'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if "kept_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
+  from (select old.*) as source
+  where true;
+end if;
 return null;
 end';
 
@@ -73,9 +88,12 @@ create or replace function "dbsync"."truncate_ProjectUserDirectPermission"() ret
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
-insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
+begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
   from "public"."ProjectUserDirectPermission" as source
   where true;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''project_permissions'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 

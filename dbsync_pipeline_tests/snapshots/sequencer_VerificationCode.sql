@@ -6,7 +6,7 @@ coalesce((select true
   where mapping_id = any('{team_invitations}') and sequence_id is null
   order by mapping_id, tombstone_id limit 1), (select true
   from "dbsync"."touch"
-  where dependant_id = any('{team_invitations.team,team_invitations.@tenancy}')
+  where dependant_id = any('{team_invitations.team,team_invitations.@tenancy,team_invitations.@all}')
   order by dependant_id, touch_id limit 1), false);
 
 with batch as materialized (select tombstone_id, identity
@@ -108,6 +108,43 @@ with mark as materialized (select last_value as id
   returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
   from batch
   where t.dependant_id = 'team_invitations.@tenancy' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
+  from fed) = 10000 or t.touch_id in (select touch_id
+  from large) or exists (select
+  from fed
+  where fed.touch_id = batch.touch_id and fed.place not in (select place
+  from locked)))) select (select array_agg(place::text)
+  from locked), (select count(*)
+  from done), (select count(*)
+  from batch) = 5000 or (select count(*)
+  from fed) = 10000 or exists (select
+  from large);
+
+with mark as materialized (select last_value as id
+  from dbsync.sequence_id), batch as materialized (select touch_id, match, coalesce(upto, (select id
+  from mark)) as upto
+  from "dbsync"."touch"
+  where dependant_id = 'team_invitations.@all'
+  order by touch_id limit 5000), fed as materialized (select batch.touch_id, found.place
+  from batch
+  cross join lateral (select source.ctid as place
+  from lateral jsonb_populate_record(null::"public"."VerificationCode", batch.match) as "feeding"
+  join "public"."VerificationCode" as source on true
+  where (source."type" = 'TEAM_INVITATION') and "source"."sequenceId" <= batch.upto limit 5000) as found limit 10000), locked as materialized (select source.ctid as place
+  from "public"."VerificationCode" as source
+  where source.ctid = any(array(select place
+  from "fed"))
+  for no key update skip locked), large as materialized (select touch_id
+  from fed group by touch_id having count(*) = 5000), done as (delete
+  from "dbsync"."touch" as t using batch
+  where t.dependant_id = 'team_invitations.@all' and t.touch_id = batch.touch_id and (select count(*)
+  from fed) < 10000 and t.touch_id not in (select touch_id
+  from large) and not exists (select
+  from fed
+  where fed.touch_id = batch.touch_id and fed.place not in (select place
+  from locked))
+  returning t.touch_id), begun as (update "dbsync"."touch" as t set upto = batch.upto
+  from batch
+  where t.dependant_id = 'team_invitations.@all' and t.touch_id = batch.touch_id and t.upto is null and ((select count(*)
   from fed) = 10000 or t.touch_id in (select touch_id
   from large) or exists (select
   from fed

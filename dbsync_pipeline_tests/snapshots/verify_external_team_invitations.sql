@@ -112,7 +112,10 @@ with asked as materialized (select position, tenancy_id, array(select jsonb_arra
   from "dbsync"."touch" as t
   cross join lateral jsonb_populate_record(null::"dbsync"."placement", t.match) as "feeding"
   join "dbsync"."placement" as placement on placement.mapping_id = 'team_invitations' and placement.identity = jsonb_build_object('projectId', "source"."projectId", 'branchId', "source"."branchId", 'id', "source"."id")
-  where t.dependant_id = 'team_invitations.@tenancy' and placement."tenancy_id" = "feeding"."tenancy_id"), case
+  where t.dependant_id = 'team_invitations.@tenancy' and placement."tenancy_id" = "feeding"."tenancy_id") or exists (select
+  from "dbsync"."touch" as t
+  cross join lateral jsonb_populate_record(null::"public"."VerificationCode", t.match) as "feeding" 
+  where t.dependant_id = 'team_invitations.@all' and true), case
   when (source."type" = 'TEAM_INVITATION') and case when "team"."mirroredProjectId" is not null then (team."tenancyId") end = asked.tenancy_id and tenancy.tenancy_id is not null then array[((source."id")::uuid)::text, ((team."teamId")::uuid)::text, ((team."displayName")::text)::text, (coalesce((source."method"->>'email')::text, ('')::text))::text, ((floor(extract(epoch
   from greatest(
   '1900-01-01'::timestamp, least('2299-12-31 23:59:59.999'::timestamp, source."expiresAt")
