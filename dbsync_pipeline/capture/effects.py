@@ -4,7 +4,7 @@ Each is one insert or update of a table of ours, so that capturing takes no lock
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg import sql
 
@@ -53,12 +53,14 @@ class Verdict:
     Attributes:
         doubt: what is done while the application has renamed, dropped or retyped one of them. Its writes go on.
         closer: what is looked at, once one has changed, before anything is written.
+        apart: what is written at once, where an error has come before, as what is written else may not fit either.
     """
 
     name: str
     columns: tuple[str, ...]
     doubt: sql.Composable
-    closer: sql.Composable | None = None
+    closer: sql.Composable = field(default_factory=lambda: sql.SQL(""))
+    apart: sql.Composable = field(default_factory=lambda: sql.SQL(""))
 
     @property
     def variable(self) -> sql.Identifier:
@@ -77,13 +79,15 @@ def compare(verdicts: Sequence[Verdict]) -> sql.Composed:
         sql.SQL("{} := {}; {}").format(
             verdict.variable,
             sql.SQL("true") if set(verdict.columns) == set(every) else changed(verdict.columns),
-            verdict.closer or sql.SQL(""),
+            verdict.closer,
         )
         for verdict in verdicts
     )
     doubtful = (
         caught(
-            sql.SQL("{} := {}; {}").format(verdict.variable, changed(verdict.columns), verdict.closer or sql.SQL("")),
+            sql.SQL("{} := {}; {} {}").format(
+                verdict.variable, changed(verdict.columns), verdict.closer, verdict.apart
+            ),
             verdict.doubt,
         )
         for verdict in verdicts
@@ -176,6 +180,8 @@ def by_likeness(feeds: Sequence[Feed]) -> list[list[Feed]]:
 
 def is_feeding(feeds: Sequence[Feed], record: str) -> sql.Composed:
     """Tell whether one row feeds anything by feeds that are alike, and has the columns that say what."""
+    if not feeds[0].constants:
+        return reads(feeds[0].match, record)
     return sql.SQL("{} and {}").format(feeds[0].feeding(record), reads(feeds[0].match, record))
 
 

@@ -324,18 +324,20 @@ class _Generator:
         looking = sql.SQL("{was} := {old}; {now} := {new};").format(
             was=was, now=now, old=is_feeding(alike, "old"), new=is_feeding(alike, "new")
         )
-        touching = sql.SQL("{looking} if {was} then {old} end if; if {now} then {new} end if;").format(
-            looking=looking, was=was, now=now, old=touch_row(alike, "old"), new=touch_row(alike, "new")
+        touching = sql.SQL("if {was} then {old} end if; if {now} then {new} end if;").format(
+            was=was, now=now, old=touch_row(alike, "old"), new=touch_row(alike, "new")
         )
+        guarded = caught(joined([looking, touching], " "), miss((feed.mapping for feed in alike), CHANGE))
         return Verdict(
             f"fed_{number}",
             self._stored(alike[0].watched),
             sql.SQL("{name} := false; if {foreign} then {touching} end if;").format(
                 name=name,
                 foreign=by_the_application(),
-                touching=caught(touching, miss((feed.mapping for feed in alike), CHANGE)),
+                touching=guarded,
             ),
             sql.SQL("if {name} then {looking} end if;").format(name=name, looking=looking),
+            sql.SQL("if {name} then {touching} {name} := false; end if;").format(name=name, touching=touching),
         )
 
     def _touch_changed(self, feeds: Sequence[Feed], fed: Sequence[Verdict]) -> list[sql.Composable]:

@@ -277,3 +277,46 @@ def test_many_writers_wait_for_nobody(pipeline: Harness) -> None:
     pipeline.admin.execute(KEY[1])
     pipeline.assert_synced()
     assert len(pipeline.view("teams")) == 2
+
+
+ALTERED = {
+    "retyped": (
+        'alter table "ContactChannel" alter "isPrimary" type text',
+        'alter table "ContactChannel" alter "isPrimary" type "BooleanTrue" using "isPrimary"::"BooleanTrue"',
+    ),
+    "retyped to what no constant is of": (
+        'alter table "ContactChannel" alter "isPrimary" type int using 1',
+        'alter table "ContactChannel" alter "isPrimary" type "BooleanTrue" using \'TRUE\'',
+    ),
+    "a label renamed": (
+        "alter type \"BooleanTrue\" rename value 'TRUE' to 'YES'",
+        "alter type \"BooleanTrue\" rename value 'YES' to 'TRUE'",
+    ),
+    "dropped": (
+        'alter table "ContactChannel" drop "isPrimary" cascade',
+        'alter table "ContactChannel" add "isPrimary" "BooleanTrue" default \'TRUE\'',
+    ),
+}
+
+
+@pytest.mark.parametrize(("altered", "back"), ALTERED.values(), ids=ALTERED)
+def test_a_joined_column_is_not_what_it_was(pipeline: Harness, altered: str, back: str) -> None:
+    """I3: no write fails, in sessions of before and after, and what a constant is compared with is another type."""
+    tenancy = pipeline.app.tenancy()
+    users = [pipeline.app.user(tenancy, email=f"{name}@example.com") for name in ("a", "b", "c", "d", "e")]
+    late = pipeline.app.user(tenancy)
+    external = pipeline.configure_external(tenancy)
+    pipeline.app.delete("ContactChannel", projectUserId=users[4])
+    pipeline.drain()
+    pipeline.app.update("ContactChannel", {"projectUserId": users[3]}, value="before@example.com")
+    pipeline.admin.execute(altered)
+    with pipeline.write() as db:
+        for app, first in ((pipeline.app, 0), (Application(db), 2)):
+            app.update("ContactChannel", {"projectUserId": users[first]}, value=f"{first}.new@example.com")
+            app.delete("ContactChannel", projectUserId=users[first + 1])
+        Application(db).channel(tenancy, late)
+    number(pipeline)
+    pipeline.admin.execute(back)
+    pipeline.assert_synced()
+    external.assert_equal()
+    assert noted(pipeline) == []

@@ -21,23 +21,29 @@ fresh record;
 begin begin if (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."restrictedByAdmin", "old"."restrictedByAdminPrivateDetails", "old"."restrictedByAdminReason", "old"."serverMetadata", "old"."signedUpAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."restrictedByAdmin", "new"."restrictedByAdminPrivateDetails", "new"."restrictedByAdminReason", "new"."serverMetadata", "new"."signedUpAt", "new"."tenancyId")::record) then "seen" := true;
  "left_1" := (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
  "fed_1" := (row("old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."tenancyId")::record);
-if "fed_1" then "was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
-"now_1" := true and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+if "fed_1" then "was_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
 end if;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."restrictedByAdmin", "old"."restrictedByAdminPrivateDetails", "old"."restrictedByAdminReason", "old"."serverMetadata", "old"."signedUpAt", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."restrictedByAdmin", "new"."restrictedByAdminPrivateDetails", "new"."restrictedByAdminReason", "new"."serverMetadata", "new"."signedUpAt", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
+  exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 begin "left_1" := (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
+  exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 end;
 begin "fed_1" := (row("old"."displayName", "old"."isAnonymous", "old"."profileImageUrl", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."isAnonymous", "new"."profileImageUrl", "new"."projectUserId", "new"."tenancyId")::record);
-if "fed_1" then "was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
-"now_1" := true and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+if "fed_1" then "was_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+end if;
+if "fed_1" then if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+end if;
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+"fed_1" := false;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then "fed_1" := false;
-if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
-"now_1" := true and (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"now_1" := (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
 if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
@@ -80,7 +86,7 @@ fresh record;
 "feeding" boolean;
 begin begin feeding := exists (select
   from "new_rows" as source
-  where (true and (row("source"."tenancyId", "source"."projectUserId") is null) is not null));
+  where ((row("source"."tenancyId", "source"."projectUserId") is null) is not null));
 exception when syntax_error_or_access_rule_violation or data_exception then feeding := false;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from "new_rows" as source
@@ -121,7 +127,7 @@ fresh record;
 "kept_1" boolean;
 "was_1" boolean;
 begin begin "kept_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
-"was_1" := true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"was_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
 exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
 "was_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
@@ -130,7 +136,7 @@ begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''users'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
 end;
-begin if true and (row("old"."tenancyId", "old"."projectUserId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+begin if (row("old"."tenancyId", "old"."projectUserId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;

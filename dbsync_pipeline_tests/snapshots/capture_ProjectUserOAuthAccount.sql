@@ -16,7 +16,7 @@ fresh record;
 begin begin if (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record) then "seen" := true;
  end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."configOAuthProviderId", "old"."createdAt", "old"."email", "old"."id", "old"."projectUserId", "old"."providerAccountId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."configOAuthProviderId", "new"."createdAt", "new"."email", "new"."id", "new"."projectUserId", "new"."providerAccountId", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
+  exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 end;
 if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
@@ -52,7 +52,7 @@ if "left_1" then "left_1" := exists (select
   from (select new.*) as source
   where (source."projectUserId" is not null) and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id"));
 end if;
-exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
+ exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 insert into "dbsync"."missed" (mapping_id, what, reason) values (''connected_accounts'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
 end;

@@ -5,17 +5,23 @@ fresh record;
 "was_1" boolean;
 "now_1" boolean;
 begin begin if (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record) then "fed_1" := true;
-if "fed_1" then "was_1" := true and (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
-"now_1" := true and (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
+if "fed_1" then "was_1" := (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
+"now_1" := (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
 end if;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "fed_1" := (row("old"."byteLength", "old"."eventCount", "old"."sessionReplayId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."byteLength", "new"."eventCount", "new"."sessionReplayId", "new"."tenancyId")::record);
-if "fed_1" then "was_1" := true and (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
-"now_1" := true and (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
+if "fed_1" then "was_1" := (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
+"now_1" := (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
+end if;
+if "fed_1" then if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
+end if;
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''sessionReplayId'', "new"."sessionReplayId"));
+end if;
+"fed_1" := false;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then "fed_1" := false;
-if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := true and (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
-"now_1" := true and (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
+if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
+"now_1" := (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
 if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 end if;
 if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''sessionReplayId'', "new"."sessionReplayId"));
@@ -45,7 +51,7 @@ fresh record;
 "feeding" boolean;
 begin begin feeding := exists (select
   from "new_rows" as source
-  where (true and (row("source"."tenancyId", "source"."sessionReplayId") is null) is not null));
+  where ((row("source"."tenancyId", "source"."sessionReplayId") is null) is not null));
 exception when syntax_error_or_access_rule_violation or data_exception then feeding := false;
 begin insert into "dbsync"."touch" (dependant_id, match) select distinct ''session_replays.chunks'', jsonb_build_object(''tenancyId'', "source"."tenancyId", ''sessionReplayId'', "source"."sessionReplayId")
   from "new_rows" as source
@@ -70,9 +76,9 @@ create or replace function "dbsync"."delete_SessionReplayChunk"() returns trigge
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 "was_1" boolean;
-begin begin "was_1" := true and (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
+begin begin "was_1" := (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
 exception when syntax_error_or_access_rule_violation or data_exception then "was_1" := false;
-begin if true and (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
+begin if (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''session_replays'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;

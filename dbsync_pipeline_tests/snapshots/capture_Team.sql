@@ -21,23 +21,29 @@ fresh record;
 begin begin if (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record) then "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record);
  "left_1" := (row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record);
  "fed_1" := (row("old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId", "new"."tenancyId")::record);
-if "fed_1" then "was_1" := true and (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
-"now_1" := true and (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
+if "fed_1" then "was_1" := (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
+"now_1" := (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
 end if;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."clientMetadata", "old"."clientReadOnlyMetadata", "old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."serverMetadata", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."clientMetadata", "new"."clientReadOnlyMetadata", "new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."serverMetadata", "new"."teamId", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
+  exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 begin "left_1" := (row("old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."teamId", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
+  exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 end;
 begin "fed_1" := (row("old"."displayName", "old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."displayName", "new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId", "new"."tenancyId")::record);
-if "fed_1" then "was_1" := true and (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
-"now_1" := true and (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
+if "fed_1" then "was_1" := (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
+"now_1" := (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
+end if;
+if "fed_1" then if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
+end if;
+if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "new"."mirroredProjectId", ''mirroredBranchId'', "new"."mirroredBranchId", ''teamId'', "new"."teamId"));
+end if;
+"fed_1" := false;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then "fed_1" := false;
-if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := true and (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
-"now_1" := true and (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
+if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then begin "was_1" := (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
+"now_1" := (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
 if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
 end if;
 if "now_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "new"."mirroredProjectId", ''mirroredBranchId'', "new"."mirroredBranchId", ''teamId'', "new"."teamId"));
@@ -80,7 +86,7 @@ fresh record;
 "feeding" boolean;
 begin begin feeding := exists (select
   from "new_rows" as source
-  where (true and (row("source"."mirroredProjectId", "source"."mirroredBranchId", "source"."teamId") is null) is not null));
+  where ((row("source"."mirroredProjectId", "source"."mirroredBranchId", "source"."teamId") is null) is not null));
 exception when syntax_error_or_access_rule_violation or data_exception then feeding := false;
 begin insert into "dbsync"."touch" (dependant_id, match) select  ''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "source"."mirroredProjectId", ''mirroredBranchId'', "source"."mirroredBranchId", ''teamId'', "source"."teamId")
   from "new_rows" as source
@@ -121,7 +127,7 @@ fresh record;
 "kept_1" boolean;
 "was_1" boolean;
 begin begin "kept_1" := (row("old"."tenancyId", "old"."teamId") is null) is not null;
-"was_1" := true and (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
+"was_1" := (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
 exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
 "was_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")
@@ -130,7 +136,7 @@ begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''teams'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
 end;
-begin if true and (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
+begin if (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_invitations'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;

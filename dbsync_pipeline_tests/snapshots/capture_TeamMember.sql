@@ -19,10 +19,10 @@ begin begin if (row("old"."createdAt", "old"."displayName", "old"."profileImageU
  "left_1" := (row("old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
  end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "seen" := (row("old"."createdAt", "old"."displayName", "old"."profileImageUrl", "old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."createdAt", "new"."displayName", "new"."profileImageUrl", "new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
+  exception when syntax_error_or_access_rule_violation or data_exception then seen := true;
 end;
 begin "left_1" := (row("old"."projectUserId", "old"."teamId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."teamId", "new"."tenancyId")::record);
- exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
+  exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 end;
 end;
 if seen then if (coalesce(pg_catalog.current_setting(''dbsync.sequencer'', true), '''') operator(pg_catalog.<>) ''on'' or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1) then new."sequenceId" := old."sequenceId";
