@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.relation import TENANCIES
 
 _READ = """
 select mapping_id, count(distinct transaction_id) as transactions, bool_or(what = 'deletion') as deletions,
@@ -34,14 +35,17 @@ class Missed:
 
     def __str__(self) -> str:
         what = "deletions" if self.deletions else "changes of joined tables"
+        whose = f"mapping {self.mapping_id}: {what}"
+        if self.mapping_id == TENANCIES:
+            whose = "changes of the tenancy table"
         return (
-            f"mapping {self.mapping_id}: {what} since {self.since:%Y-%m-%d %H:%M:%S%z} could not be captured, which is "
-            f"made up for once the mapping fits its tables: {self.reason}"
+            f"{whose} since {self.since:%Y-%m-%d %H:%M:%S%z} could not be captured, which is "
+            f"made up for once the mapping fits again: {self.reason}"
         )
 
 
 def read_missed(connection: psycopg.Connection, catalog: Catalog) -> dict[str, Missed]:
-    """Return mapping -> what was missed of it, of those of which something was."""
-    mapping_ids = [mapping.mapping_id for mapping in catalog.mappings]
+    """Return mapping -> what was missed of it, of those of which something was, and of the tenancy table likewise."""
+    mapping_ids = [TENANCIES, *(mapping.mapping_id for mapping in catalog.mappings)]
     with connection.cursor(row_factory=class_row(Missed)) as cursor:
         return {entry.mapping_id: entry for entry in cursor.execute(_READ, [mapping_ids])}

@@ -27,7 +27,7 @@ from dbsync_pipeline.counting import (
 )
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
-from dbsync_pipeline.mappings.relation import SyncColumns
+from dbsync_pipeline.mappings.relation import TENANCIES, SyncColumns
 from dbsync_pipeline.mappings.spec import DestinationKind
 from dbsync_pipeline.missed import read_missed
 from dbsync_pipeline.pending.tally import Delivered, read_delivered
@@ -206,6 +206,8 @@ def read_status(
         if destinations[mapping.mapping_id, kind]
     )
     wrong = broken | {mapping_id: str(entry) for mapping_id, entry in missed.items()}
+    if TENANCIES in missed:
+        wrong = {mapping.mapping_id: wrong[TENANCIES] for mapping in catalog.mappings} | wrong
     return Status(
         [replace(entry, last_error=wrong.get(entry.mapping_id, entry.last_error)) for entry in found],
         _destination_status(connection, countable, columns, tenancy, most, failing_only=True),

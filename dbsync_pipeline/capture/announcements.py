@@ -6,12 +6,12 @@ more for one that is gone. Sequencers number by what is written here, so that it
 
 from psycopg import sql
 
-from dbsync_pipeline.capture.effects import DELETION
 from dbsync_pipeline.capture.step import Step
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import abandoned_mappings, installed_id, remember
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
+    DELETION,
     DISTRUST,
     IS_PAUSED,
     SEQUENCER_LOCK,

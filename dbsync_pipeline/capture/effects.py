@@ -12,12 +12,14 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import Feed, touch_tenancy
 from dbsync_pipeline.mappings.relation import (
     SEQUENCER_SETTING,
+    TENANCY_KNOWN,
     column,
     identity_object,
     joined,
     ours,
     row_filter,
     same_columns,
+    tenancy_columns,
 )
 from dbsync_pipeline.mappings.schema import SourceTable
 from dbsync_pipeline.mappings.spec import SOURCE, SyncMapping, TenancySpec
@@ -26,12 +28,6 @@ _MISFIT = sql.SQL("syntax_error_or_access_rule_violation or data_exception")
 """How a statement fails that does not fit its table any more: a column is gone, or is not what it was."""
 
 OLD_ROW = sql.SQL("(select old.*)")
-
-DELETION = "deletion"
-"""What was missed: a row left a mapping, or its tenancy, and no tombstone says so."""
-
-CHANGE = "change"
-"""What was missed: rows of a mapping are to be sent again, and no touch says which."""
 
 
 def changed(names: tuple[str, ...]) -> sql.Composed:
@@ -105,7 +101,7 @@ def caught(statements: sql.Composable, instead: sql.Composable) -> sql.Composed:
     return sql.SQL("begin {} exception when {} then {} end;").format(statements, _MISFIT, instead)
 
 
-def miss(mappings: Iterable[SyncMapping], what: str) -> sql.Composed:
+def miss(mapping_ids: Iterable[str], what: str) -> sql.Composed:
     """Note, in the place of an error's handler, that something of some mappings could not be captured.
 
     A row a transaction, mapping and kind: nobody waits for anybody, and whoever makes up for what others have missed
@@ -115,7 +111,7 @@ def miss(mappings: Iterable[SyncMapping], what: str) -> sql.Composed:
         sql.SQL("({}, {}, case when sqlstate like '42%' then sqlerrm else sqlstate end)").format(
             sql.Literal(mapping_id), sql.Literal(what)
         )
-        for mapping_id in sorted({mapping.mapping_id for mapping in mappings})
+        for mapping_id in sorted(set(mapping_ids))
     )
     return sql.SQL("insert into {} (mapping_id, what, reason) values {} on conflict do nothing;").format(
         ours("missed"), values
@@ -225,19 +221,14 @@ def touch_rows(table: SourceTable, feeds: Sequence[Feed], rows: sql.Composable) 
 
 def register(tenancies: TenancySpec, rows: sql.Composable) -> sql.Composed:
     """Have the tenancies among some rows known, by what their rows say of them now."""
-    pairs = (sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source)) for entry in tenancies.columns)
     return sql.SQL(
-        "insert into {tenancy} as known (tenancy_id, columns) "
-        "select {id}, jsonb_build_object({columns}) from {rows} "
-        "on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, "
-        "former = known.former || case when known.columns <> excluded.columns "
-        "and not known.former @> jsonb_build_array(known.columns) "
-        "then jsonb_build_array(known.columns) else '[]' end;"
+        "insert into {tenancy} as known (tenancy_id, columns) select {id}, {columns} from {rows} {known};"
     ).format(
         tenancy=ours("tenancy"),
         id=column(tenancies.id),
-        columns=joined(pairs),
+        columns=tenancy_columns(tenancies),
         rows=rows,
+        known=sql.SQL(TENANCY_KNOWN),
     )
 
 

@@ -27,8 +27,6 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from dbsync_pipeline.capture.effects import (
-    CHANGE,
-    DELETION,
     OLD_ROW,
     Verdict,
     any_feeding,
@@ -55,7 +53,10 @@ from dbsync_pipeline.mappings import expressions
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.dependants import Feed, join_feeds
 from dbsync_pipeline.mappings.relation import (
+    CHANGE,
+    DELETION,
     LATE_TRIGGERS,
+    TENANCIES,
     TRIGGER_SEARCH_PATH,
     joined,
     ours,
@@ -202,13 +203,15 @@ class _Generator:
                 sql.SQL("if feeding then {} end if;").format(touch_rows(self.source, self.feeds, _NEW_ROWS)),
             ]
         if self.is_tenancy_table:
-            statements += [
-                register(self.catalog.tenancy, sql.SQL("{} as source").format(_NEW_ROWS)),
-                # Rows may be there before their tenancy, or outlive it; they are sent when it comes (back).
-                sql.SQL("for fresh in select * from new_rows loop {} end loop;").format(
-                    joined(touch_tenancies(self.catalog, "fresh"), " ")
-                ),
-            ]
+            statements.append(
+                _tenancies_caught(
+                    register(self.catalog.tenancy, sql.SQL("{} as source").format(_NEW_ROWS)),
+                    # Rows may be there before their tenancy, or outlive it; they are sent when it comes (back).
+                    sql.SQL("for fresh in select * from new_rows loop {} end loop;").format(
+                        joined(touch_tenancies(self.catalog, "fresh"), " ")
+                    ),
+                )
+            )
         return self._trigger(
             "insert",
             "after insert",
@@ -230,7 +233,7 @@ class _Generator:
             left = Verdict(
                 f"left_{number}",
                 self._stored(_deciding(mapping)),
-                sql.SQL("{} := false; {}").format(name, miss([mapping], DELETION)),
+                sql.SQL("{} := false; {}").format(name, miss([mapping.mapping_id], DELETION)),
                 sql.SQL("if {name} then {name} := {left}; end if;").format(name=name, left=has_left(mapping)),
             )
             verdicts.append(left)
@@ -244,7 +247,7 @@ class _Generator:
         if self.is_tenancy_table:
             deciding = {self.catalog.tenancy.id, *(entry.source for entry in self.catalog.tenancy.columns)}
             watched |= deciding
-            statements.append(if_changed(self._stored(deciding), *self._tenancy_changed()))
+            statements.append(_tenancies_caught(if_changed(self._stored(deciding), *self._tenancy_changed())))
         when = changed(self._stored(watched))
         variables = [*(verdict.name for verdict in [*verdicts, *fed]), *_sides(fed)]
         return self._trigger("update", "after update", "row", _block(statements), when=when, variables=variables)
@@ -261,7 +264,7 @@ class _Generator:
             "update",
             "after update",
             "row",
-            _block([caught(looking, miss(self.early_leavers, DELETION))]),
+            _block([caught(looking, miss((mapping.mapping_id for mapping in self.early_leavers), DELETION))]),
             of=deciding,
             when=changed(deciding),
         )
@@ -276,7 +279,7 @@ class _Generator:
             variables.append(f"kept_{number}")
             kept = sql.Identifier(variables[-1])
             looks.append(sql.SQL("{} := {};").format(kept, was_kept(mapping)))
-            guarded.append(caught(entomb(mapping, OLD_ROW), miss([mapping], DELETION)))
+            guarded.append(caught(entomb(mapping, OLD_ROW), miss([mapping.mapping_id], DELETION)))
             statements.append(sql.SQL("if {} then {} end if;").format(kept, entomb_known(mapping)))
         for number, alike in enumerate(by_likeness(self.feeds), 1):
             variables.append(f"was_{number}")
@@ -285,7 +288,7 @@ class _Generator:
             guarded.append(
                 caught(
                     sql.SQL("if {} then {} end if;").format(is_feeding(alike, "old"), touch_row(alike, "old")),
-                    miss((feed.mapping for feed in alike), CHANGE),
+                    miss((feed.mapping.mapping_id for feed in alike), CHANGE),
                 )
             )
             statements.append(sql.SQL("if {} then {} end if;").format(was, touch_row(alike, "old")))
@@ -294,26 +297,26 @@ class _Generator:
             instead = sql.SQL("{} {}").format(nothing, joined(guarded, " "))
             statements.insert(0, caught(joined(looks, " "), instead))
         if self.is_tenancy_table:
-            statements += [unregister(self.catalog.tenancy, "old"), *touch_tenancies(self.catalog, "old")]
+            leaving = [unregister(self.catalog.tenancy, "old"), *touch_tenancies(self.catalog, "old")]
+            statements.append(_tenancies_caught(*leaving))
         return self._trigger("delete", "after delete", "row", _block(statements), variables=variables)
 
     def _before_truncate(self) -> Trigger:
         rows = table_name(self.table)
         statements: list[sql.Composable] = [
             _NO_OLD_VIEW,
-            *(caught(entomb(mapping, rows), miss([mapping], DELETION)) for mapping in self.mappings),
+            *(caught(entomb(mapping, rows), miss([mapping.mapping_id], DELETION)) for mapping in self.mappings),
             *(self._touch_guarded([feed], rows) for feed in self.feeds),
         ]
         if self.is_tenancy_table:
             leaving = joined([unregister(self.catalog.tenancy, "gone"), *touch_tenancies(self.catalog, "gone")], " ")
-            statements.append(
-                sql.SQL("for gone in select * from {rows} loop {leaving} end loop;").format(rows=rows, leaving=leaving)
-            )
+            every = sql.SQL("for gone in select * from {rows} loop {leaving} end loop;")
+            statements.append(_tenancies_caught(every.format(rows=rows, leaving=leaving)))
         return self._trigger("truncate", "before truncate", "statement", _block(statements))
 
     def _touch_guarded(self, feeds: Sequence[Feed], rows: sql.Composable) -> sql.Composed:
         """Touch what any number of rows feed, or note that it cannot be told."""
-        return caught(touch_rows(self.source, feeds, rows), miss((feed.mapping for feed in feeds), CHANGE))
+        return caught(touch_rows(self.source, feeds, rows), miss((feed.mapping.mapping_id for feed in feeds), CHANGE))
 
     def _fed(self, feeds: Sequence[Feed]) -> list[Verdict]:
         """Return whether an updated row has to touch what it feeds, for each of those that are alike."""
@@ -327,7 +330,7 @@ class _Generator:
         touching = sql.SQL("if {was} then {old} end if; if {now} then {new} end if;").format(
             was=was, now=now, old=touch_row(alike, "old"), new=touch_row(alike, "new")
         )
-        guarded = caught(joined([looking, touching], " "), miss((feed.mapping for feed in alike), CHANGE))
+        guarded = caught(joined([looking, touching], " "), miss((feed.mapping.mapping_id for feed in alike), CHANGE))
         return Verdict(
             f"fed_{number}",
             self._stored(alike[0].watched),
@@ -449,6 +452,11 @@ def _deciding(mapping: SyncMapping) -> frozenset[str]:
     """Return the columns by which a row is one of a mapping's, and which."""
     filtering = expressions.columns_of(mapping.filter, SOURCE) if mapping.filter else frozenset[str]()
     return filtering | set(mapping.identity)
+
+
+def _tenancies_caught(*statements: sql.Composable) -> sql.Composed:
+    """Note it where it cannot be told which tenancies there are; they are few, so that nobody pays for the block."""
+    return caught(joined(statements, " "), miss([TENANCIES], CHANGE))
 
 
 def _sides(fed: Sequence[Verdict]) -> list[str]:

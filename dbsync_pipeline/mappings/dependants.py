@@ -115,19 +115,24 @@ def touch_tenancy(mapping: SyncMapping, tenancy_id: sql.Composable) -> sql.Compo
     )
 
 
-def touch_all(mapping: SyncMapping) -> sql.Composed:
-    """Return the statement that sends every row of a mapping again, tenancy by tenancy where an index serves that."""
-    if mapping.has_placement:
-        return sql.SQL("insert into {touch} (dependant_id, match) values ({dependant}, '{{}}')").format(
-            touch=ours("touch"), dependant=sql.Literal(whole_feed(mapping).dependant_id)
-        )
+def touch_tenancies(mapping: SyncMapping, tenancies: sql.Composable) -> sql.Composed:
+    """Return the statement that sends every row of some tenancies again: of a `from` item with their `tenancy_id`."""
     feed = tenancy_feed(mapping)
     return sql.SQL(
         "insert into {touch} (dependant_id, match) select {dependant}, jsonb_build_object({columns}, tenancy_id) "
-        "from {tenancy}"
+        "from {tenancies}"
     ).format(
         touch=ours("touch"),
         dependant=sql.Literal(feed.dependant_id),
         columns=joined(sql.Literal(name) for name in feed.match),
-        tenancy=ours("tenancy"),
+        tenancies=tenancies,
+    )
+
+
+def touch_all(mapping: SyncMapping) -> sql.Composed:
+    """Return the statement that sends every row of a mapping again, tenancy by tenancy where an index serves that."""
+    if not mapping.has_placement:
+        return touch_tenancies(mapping, ours("tenancy"))
+    return sql.SQL("insert into {touch} (dependant_id, match) values ({dependant}, '{{}}')").format(
+        touch=ours("touch"), dependant=sql.Literal(whole_feed(mapping).dependant_id)
     )

@@ -10,7 +10,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from dbsync_pipeline.mappings.spec import SOURCE, Join, SyncMapping, Table
+from dbsync_pipeline.mappings.spec import SOURCE, Join, SyncMapping, Table, TenancySpec
 
 SCHEMA = "dbsync"
 """The schema in the source database that holds everything of ours."""
@@ -40,6 +40,21 @@ from dbsync.pending p cross join dbsync.sequencer s where {pairs}
 on conflict (tenancy_id, mapping_id) do update set sequence_id = greatest(known.sequence_id, excluded.sequence_id)
 """
 """Notes that no tombstones tell what was deleted of `pairs`, a condition on `dbsync.pending p`, up to this moment."""
+
+DELETION = "deletion"
+"""What was missed of a mapping: a row has left it, or its tenancy, and no tombstone says so."""
+
+CHANGE = "change"
+"""What was missed of a mapping: rows are to be sent again, and no touch says which."""
+
+TENANCIES = "@tenancy"
+"""What stands for the tenancy table, among the ids of mappings, where a change of that was missed."""
+
+TENANCY_KNOWN: LiteralString = """\
+on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, \
+former = known.former || case when known.columns <> excluded.columns \
+and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else '[]' end"""
+"""What becomes of a tenancy that is `known` already when it is inserted: what its columns were is kept."""
 
 SEQUENCER_SETTING = "dbsync.sequencer"
 """Session setting, `on` within the sequencer's transactions: the triggers let it write the sync columns."""
@@ -153,6 +168,12 @@ def join_clause(join: Join, *, outer: bool | None = None) -> sql.Composed:
     return sql.SQL("{kind} join {table} as {alias} on {condition}").format(
         kind=sql.SQL("left" if is_outer else "inner"), table=table_name(join.table), alias=alias, condition=condition
     )
+
+
+def tenancy_columns(tenancies: TenancySpec) -> sql.Composed:
+    """Return the jsonb of what the row `source` of the tenancy table says of its tenancy."""
+    pairs = (sql.SQL("{}, {}").format(sql.Literal(entry.name), column(entry.source)) for entry in tenancies.columns)
+    return sql.SQL("jsonb_build_object({})").format(joined(pairs))
 
 
 def tenancy_value(mapping: SyncMapping) -> sql.Composable:

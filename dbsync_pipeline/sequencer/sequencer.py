@@ -28,11 +28,12 @@ from dbsync_pipeline.mappings.relation import (
     IS_PAUSED,
     SEQUENCER_LOCK,
     SEQUENCER_SETTING,
+    TENANCIES,
     WAKE_WORKERS,
     SyncColumns,
 )
 from dbsync_pipeline.mappings.spec import SyncMapping, Table, TenancyId
-from dbsync_pipeline.sequencer.missed import MISSED, make_up
+from dbsync_pipeline.sequencer.missed import MISSED, make_up, make_up_tenancies
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 from dbsync_pipeline.tracing import span
 
@@ -178,7 +179,7 @@ class Sequencer:
         self._catalog = catalog
         self._tables = tuple(generate(catalog, table, columns, batch_size) for table in catalog.source_tables)
         self._mapping_ids = [mapping.mapping_id for mapping in catalog.mappings]
-        missed = sql.SQL(MISSED).format(mappings=sql.Literal(self._mapping_ids))
+        missed = sql.SQL(MISSED).format(mappings=sql.Literal([*self._mapping_ids, TENANCIES]))
         self._probe_broken = sql.SQL("select paused, null, true, {} from dbsync.sequencer").format(missed)
         self._probe = sql.SQL(
             "select paused, array[{}], exists (select from dbsync.destination where not announced), {} "
@@ -207,6 +208,8 @@ class Sequencer:
         for table in found.tables:
             if not result.locked_out:
                 self._visit(table, result)
+        if TENANCIES in found.missed and not result.locked_out:
+            self._make_up(None, result)
         for mapping in self._catalog.mappings:
             if mapping.mapping_id in found.missed and not result.locked_out:
                 self._make_up(mapping, result)
@@ -242,24 +245,29 @@ class Sequencer:
                 raise
             result.errors["dbsync.destination"] = DbsyncError(str(error)).what
 
-    def _make_up(self, mapping: SyncMapping, result: PassResult) -> None:
+    def _make_up(self, mapping: SyncMapping | None, result: PassResult) -> None:
+        """Make up for what was missed of a mapping, or of the tenancy table."""
+        table = str(self._catalog.tenancy.table if mapping is None else mapping.source)
         try:
             with self._connection.transaction():
                 if not self._try_lock():
                     result.locked_out = True
                     return
-                count = make_up(self._connection, self._catalog, mapping)
+                if mapping is None:
+                    count = make_up_tenancies(self._connection, self._catalog)
+                else:
+                    count = make_up(self._connection, self._catalog, mapping)
                 self._complete()
         except MappingError as error:
             # What stands still until the mapping fits may as well say so.
-            result.errors.setdefault(str(mapping.source), error.what)
+            result.errors.setdefault(table, error.what)
             return
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
-            result.errors.setdefault(str(mapping.source), DbsyncError(str(error)).what)
+            result.errors.setdefault(table, DbsyncError(str(error)).what)
             return
-        logger.warning("made up for what was missed", extra={"mapping": mapping.mapping_id, "transactions": count})
+        logger.warning("made up for what was missed", extra={"table": table, "transactions": count})
         result.handled += count
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:

@@ -41,8 +41,8 @@ class Adapted:
         self.external: External = pipeline.configure_external(self.tenancy)
 
     def adapt(self, name: str, before: str, after: str) -> None:
-        """Change a mapping's file, and do what `dbsync init` does."""
-        path = self._directory / f"{name}.yaml"
+        """Change a file, and do what `dbsync init` does."""
+        path = self._directory / name
         text = path.read_text()
         assert before in text
         path.write_text(text.replace(before, after))
@@ -99,7 +99,7 @@ def test_a_deletion_while_the_mapping_is_adapted(
     pipeline.app.delete("Team", key=teams[2])
     with pipeline.write() as db:
         Application(db).delete("Team", key=teams[3])
-    adapted.adapt("teams", "source: teamId", "source: key")
+    adapted.adapt("teams.yaml", "source: teamId", "source: key")
     pipeline.drain()
     assert adapted.values("teams", "id") == [[teams[4]], [teams[4]]]
     assert noted(pipeline) == []
@@ -162,7 +162,7 @@ def test_a_joined_column_is_adapted(pipeline: Harness, tmp_path: Path, clickhous
     with pipeline.write() as db:
         Application(db).update("ContactChannel", {"other": users[0]}, value="new@example.com")
         Application(db).delete("ContactChannel", other=users[1])
-    adapted.adapt("users", "projectUserId: projectUserId}", "other: projectUserId}")
+    adapted.adapt("users.yaml", "projectUserId: projectUserId}", "other: projectUserId}")
     pipeline.drain()
     for rows in (pipeline.view("users"), adapted.external.view("users")):
         assert {row["id"]: row["primary_email"] for row in rows} == {users[0]: "new@example.com", users[1]: None}
@@ -319,4 +319,71 @@ def test_a_joined_column_is_not_what_it_was(pipeline: Harness, altered: str, bac
     pipeline.admin.execute(back)
     pipeline.assert_synced()
     external.assert_equal()
+    assert noted(pipeline) == []
+
+
+def tenancies(pipeline: Harness) -> list[tuple[object, ...]]:
+    """Return what is known of the tenancies."""
+    return pipeline.rows(
+        "select tenancy_id, columns ->> 'branch_id', deleted_at is null from dbsync.tenancy order by 1"
+    )
+
+
+@pytest.mark.parametrize("column", ["branchId", "id"])
+def test_a_column_of_the_tenancy_table_has_another_name(pipeline: Harness, column: str) -> None:
+    """I3: tenancies come, go and move all the same, and are known as what they are once it has its name back."""
+    same, gone, moved, late = (UUID(int=number) for number in range(1, 5))
+    for tenancy in (same, gone, moved):
+        pipeline.app.tenancy(tenancy_id=tenancy)
+        pipeline.app.user(tenancy, email="a@example.com")
+        pipeline.app.invitation(tenancy, pipeline.app.team(tenancy))
+    external = pipeline.configure_external(moved)
+    pipeline.drain()
+    name = {"branchId": "branchId", "id": "id", column: "other"}
+    pipeline.admin.execute(f'alter table "Tenancy" rename "{column}" to "other"')
+    with pipeline.write() as db:
+        app = Application(db)
+        app.update("Tenancy", {name["id"]: moved}, **{name["branchId"]: "second"})
+        app.delete("Tenancy", **{name["id"]: gone})
+        project = {"projectId": f"project-{same}", "organizationId": UUID(int=9), "updatedAt": "2024-05-06 07:08:09"}
+        app.insert("Tenancy", **{name["id"]: late, name["branchId"]: "late", **project})
+    assert noted(pipeline) == [("@tenancy", "change")]
+    pipeline.app.update("ProjectUser", {"tenancyId": same}, displayName="goes on")
+    assert "other" not in number(pipeline)
+    assert noted(pipeline) == [("@tenancy", "change")]
+    with pytest.raises(BehindError, match="changes of the tenancy table since"):
+        wait_until(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns, str(same), timeout_seconds=0)
+    status = read_status(pipeline.admin, pipeline.catalog, pipeline.pipeline.columns)
+    assert {"changes of the tenancy table" in str(entry.last_error) for entry in status.mappings} == {True}
+    pipeline.admin.execute(f'alter table "Tenancy" rename "other" to "{column}"')
+    pipeline.app.user(late)
+    with pipeline.write() as db:
+        # Locked meanwhile by a write that tells of nothing.
+        Application(db).update("Tenancy", {"id": late}, updatedAt="2025-05-06 07:08:09")
+        number(pipeline)
+        assert noted(pipeline) == [("@tenancy", "change")]
+    pipeline.assert_synced()
+    external.assert_equal()
+    assert tenancies(pipeline) == [
+        (same, "main", True),
+        (gone, "main", False),
+        (moved, "second", True),
+        (late, "late", True),
+    ]
+    assert {row["tenancy_id"] for row in pipeline.view("users")} == {same, moved, late}
+    assert noted(pipeline) == []
+    assert pipeline.drain() == []
+
+
+def test_the_tenancy_file_is_adapted(pipeline: Harness, tmp_path: Path, clickhouse_database_prefix: str) -> None:
+    adapted = Adapted(pipeline, tmp_path, clickhouse_database_prefix, "teams")
+    pipeline.app.team(adapted.tenancy)
+    pipeline.drain()
+    pipeline.admin.execute('alter table "Tenancy" rename "branchId" to "other"')
+    with pipeline.write() as db:
+        Application(db).update("Tenancy", {"id": adapted.tenancy}, other="second")
+    adapted.adapt(TENANCY_FILE, "source: branchId", "source: other")
+    pipeline.drain()
+    assert [row["branch_id"] for row in pipeline.view("teams")] == ["second"]
+    assert tenancies(pipeline) == [(adapted.tenancy, "second", True)]
     assert noted(pipeline) == []

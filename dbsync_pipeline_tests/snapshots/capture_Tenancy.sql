@@ -1,7 +1,7 @@
 create or replace function "dbsync"."insert_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin insert into "dbsync"."tenancy" as known (tenancy_id, columns) select "source"."id", jsonb_build_object(''project_id'', "source"."projectId", ''branch_id'', "source"."branchId")
+begin begin insert into "dbsync"."tenancy" as known (tenancy_id, columns) select "source"."id", jsonb_build_object(''project_id'', "source"."projectId", ''branch_id'', "source"."branchId")
   from "new_rows" as source
   on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, former = known.former || case when known.columns <> excluded.columns and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else ''[]'' end;
 for fresh in select *
@@ -18,6 +18,9 @@ insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@t
 insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
 end loop;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
@@ -29,7 +32,7 @@ create or replace trigger "dbsync_insert" after insert on "public"."Tenancy"
 create or replace function "dbsync"."update_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin if (row("old"."branchId", "old"."id", "old"."projectId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId")::record) then if (row("old"."id")::record operator(pg_catalog.*<>) row("new"."id")::record) then update "dbsync"."tenancy" set deleted_at = clock_timestamp()
+begin begin if (row("old"."branchId", "old"."id", "old"."projectId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId")::record) then if (row("old"."id")::record operator(pg_catalog.*<>) row("new"."id")::record) then update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
 insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
@@ -60,6 +63,9 @@ insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@t
 insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
 end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
@@ -70,7 +76,7 @@ create or replace trigger "dbsync_update" after update on "public"."Tenancy"
 create or replace function "dbsync"."delete_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-begin update "dbsync"."tenancy" set deleted_at = clock_timestamp()
+begin begin update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
 insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
@@ -84,6 +90,9 @@ insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profile
 insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
@@ -96,7 +105,7 @@ create or replace function "dbsync"."truncate_Tenancy"() returns trigger languag
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
-for gone in select *
+begin for gone in select *
   from "public"."Tenancy" loop update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "gone"."id";
 insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
@@ -112,6 +121,9 @@ insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@t
 insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
 insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
 end loop;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
 return null;
 end';
 
