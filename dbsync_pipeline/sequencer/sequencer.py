@@ -123,7 +123,8 @@ class PassResult:
         numbered: (mapping, tenancy) pairs made pending, with the rows and tombstones numbered for each.
         handled: rows, tombstones and touches dealt with; a pass without any, and without a full batch, has left only
             what is locked, or nothing.
-        filled: a batch was full, maybe of what is locked, so that more may be left of what was there when it began.
+        filled: a batch was full, maybe of what is locked, or something was made up for, which may have left touches, so
+            that more may be left of what was there when it began.
         errors: table -> what went wrong; the other tables were visited all the same.
         paused: numbering is switched off.
         locked_out: another sequencer was at work.
@@ -269,6 +270,7 @@ class Sequencer:
             return
         logger.warning("made up for what was missed", extra={"table": table, "transactions": count})
         result.handled += count
+        result.filled |= count > 0
 
     def _visit(self, table: TableStatements, result: PassResult) -> None:
         try:

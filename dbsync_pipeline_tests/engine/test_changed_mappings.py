@@ -198,6 +198,27 @@ def test_a_newer_program_asks_for_init_first(pipeline: Harness) -> None:
     pipeline.assert_synced()
 
 
+def test_an_installation_that_fails_writes_it_cannot_capture_is_replaced(pipeline: Harness) -> None:
+    """That of version 2: a sequencer of before would not make up for what the triggers of now let through."""
+    team = pipeline.app.team(pipeline.app.tenancy())
+    pipeline.drain()
+    pipeline.admin.execute(
+        """drop table dbsync.missed;
+        create or replace function dbsync."delete_Team"() returns trigger language plpgsql as
+            'begin perform old."teamId"; return null; end';
+        update dbsync.installed set fingerprint = '2' where object_id = 'schema';
+        update dbsync.installed set fingerprint = 'of before' where object_id like 'triggers %'"""
+    )
+    with pytest.raises(NotInstalledError, match="older than this program"), pipeline.sequencer():
+        pass
+    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.admin.execute('alter table "Team" rename "teamId" to "key"')
+    pipeline.app.delete("Team", key=team)
+    pipeline.admin.execute('alter table "Team" rename "key" to "teamId"')
+    pipeline.assert_synced()
+    assert pipeline.view("teams") == []
+
+
 def test_an_installation_without_counters_gets_them(pipeline: Harness) -> None:
     """That of version 1: workers of now refuse it, and after `dbsync init` go on where those of before have stopped."""
     tenancy = pipeline.app.tenancy()

@@ -6,7 +6,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from dbsync_pipeline.cli.sync import drain
 from dbsync_pipeline.completeness import wait_until
+from dbsync_pipeline.engine.cycle import Selection
 from dbsync_pipeline.errors import BehindError
 from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline.status import read_status
@@ -163,7 +165,13 @@ def test_a_joined_column_is_adapted(pipeline: Harness, tmp_path: Path, clickhous
         Application(db).update("ContactChannel", {"other": users[0]}, value="new@example.com")
         Application(db).delete("ContactChannel", other=users[1])
     adapted.adapt("users.yaml", "projectUserId: projectUserId}", "other: projectUserId}")
+    pipeline.sequence()
     pipeline.drain()
+    pipeline.admin.execute(
+        "insert into dbsync.missed (mapping_id, what, reason) values ('users', 'change', 'as a trigger would')"
+    )
+    assert drain(pipeline.pipeline, Selection()).failures == []
+    assert pipeline.pending() == pipeline.rows("select from dbsync.touch") == noted(pipeline) == []
     for rows in (pipeline.view("users"), adapted.external.view("users")):
         assert {row["id"]: row["primary_email"] for row in rows} == {users[0]: "new@example.com", users[1]: None}
 
