@@ -9,6 +9,7 @@ is what it has made up for, where something could not be captured.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -54,6 +55,18 @@ where p.tenancy_id = %(tenancy)s and p.wanted > p.reached and p.reached < %(sequ
 order by p.last_error is null, p.destination_id, p.mapping_id
 limit 1
 """
+)
+
+# Before anything else is delivered there, a copy is compared with the source; see `engine.gaps`.
+_COMPARED = (
+    """
+select exists (
+    select from dbsync.destination d join dbsync.pending p using (destination_id)
+    join dbsync.purged u on u.tenancy_id = p.tenancy_id and u.mapping_id = p.mapping_id
+    where p.tenancy_id = %(tenancy)s and p.wanted > p.reached and p.reached < u.sequence_id and
+"""
+    + _RECEIVES
+    + ")"
 )
 
 
@@ -117,16 +130,21 @@ def wait_until(
             sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
-    # First, as it may be of any tenancy, and what it is gets its number by being made up for.
-    until(lambda: _not_captured(connection, catalog))
-    if sequence_id is None:
-        numbering = _Numbering(connection, catalog, columns, tenancy)
-        until(numbering.obstacle)
-        sequence_id = _last_sequence_id(connection)
-    wanted = sequence_id
-    until(lambda: _not_numbered(connection, wanted))
-    until(lambda: _not_delivered(connection, tenancy, wanted, destination_id))
-    return wanted
+    while True:
+        # First, as it may be of any tenancy, and what it is gets its number by being made up for.
+        until(lambda: _not_captured(connection, catalog))
+        compared = _to_be_compared(connection, tenancy, destination_id)
+        if sequence_id is None:
+            numbering = _Numbering(connection, catalog, columns, tenancy)
+            until(numbering.obstacle)
+            sequence_id = _last_sequence_id(connection)
+        wanted = sequence_id
+        until(partial(_not_numbered, connection, wanted))
+        until(partial(_not_delivered, connection, tenancy, wanted, destination_id))
+        if not compared:
+            return wanted
+        # What the comparison has found to be gone comes after that.
+        sequence_id = None
 
 
 class _Numbering:
@@ -229,6 +247,11 @@ def _require(connection: psycopg.Connection, tenancy: str, destination_id: str |
 
 def _not_captured(connection: psycopg.Connection, catalog: Catalog) -> str | None:
     return next(map(str, read_missed(connection, catalog).values()), None)
+
+
+def _to_be_compared(connection: psycopg.Connection, tenancy: str, destination_id: str | None) -> bool:
+    parameters = {"tenancy": tenancy, "destination": destination_id}
+    return connection.execute(_COMPARED, parameters).fetchone() == (True,)
 
 
 def _last_sequence_id(connection: psycopg.Connection) -> int:

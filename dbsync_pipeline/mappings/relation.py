@@ -37,6 +37,8 @@ DISTRUST: LiteralString = """
 insert into dbsync.purged as known (tenancy_id, mapping_id, sequence_id)
 select distinct p.tenancy_id, p.mapping_id, s.last_sequence_id + 1
 from dbsync.pending p cross join dbsync.sequencer s where {pairs}
+-- A purge that is under way takes them in the same order.
+order by p.tenancy_id, p.mapping_id
 on conflict (tenancy_id, mapping_id) do update set sequence_id = greatest(known.sequence_id, excluded.sequence_id)
 """
 """Notes that no tombstones tell what was deleted of `pairs`, a condition on `dbsync.pending p`, up to this moment."""

@@ -1,5 +1,6 @@
 """What a trigger cannot capture, as a column is gone under it, is let through, noted, and made up for by itself."""
 
+from itertools import cycle
 from pathlib import Path
 from uuid import UUID
 
@@ -9,9 +10,12 @@ import pytest
 from dbsync_pipeline.cli.sync import drain
 from dbsync_pipeline.completeness import wait_until
 from dbsync_pipeline.engine.cycle import Selection
+from dbsync_pipeline.erasure import erase
 from dbsync_pipeline.errors import BehindError
 from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline.status import read_status
+from dbsync_pipeline.verify.differences import Kind
+from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.application import Application
 from dbsync_pipeline_tests.harness import External, Harness, init_clickhouse, init_source
 
@@ -243,6 +247,29 @@ def test_nobody_is_told_that_a_copy_is_complete(pipeline: Harness) -> None:
     assert wait() > wait(reached)
 
 
+@pytest.mark.parametrize("explicit", [True, False], ids=["up to a number", "up to now"])
+def test_whoever_waits_waits_for_what_a_comparison_removes(pipeline: Harness, explicit: bool) -> None:
+    """It finds what is gone while others wait already, and writes tombstones that come after what they wait for."""
+    tenancy = pipeline.app.tenancy()
+    team = pipeline.app.team(tenancy)
+    pipeline.drain()
+    pipeline.admin.execute(KEY[0])
+    with pipeline.write() as db:
+        Application(db).delete("Team", key=team)
+    pipeline.admin.execute(KEY[1])
+    steps = cycle([pipeline.sequence, pipeline.sync])
+    wait_until(
+        pipeline.admin,
+        pipeline.catalog,
+        pipeline.pipeline.columns,
+        str(tenancy),
+        sequence_id=pipeline.checkpoint("teams", tenancy) if explicit else None,
+        timeout_seconds=60,
+        sleep=lambda _: next(steps)(),
+    )
+    assert pipeline.view("teams") == []
+
+
 def test_what_is_noted_later_is_made_up_for_later(pipeline: Harness) -> None:
     """A transaction that is open while another one's note is taken away has its own, and holds up nobody."""
     tenancy = pipeline.app.tenancy()
@@ -395,3 +422,77 @@ def test_the_tenancy_file_is_adapted(pipeline: Harness, tmp_path: Path, clickhou
     assert [row["branch_id"] for row in pipeline.view("teams")] == ["second"]
     assert tenancies(pipeline) == [(adapted.tenancy, "second", True)]
     assert noted(pipeline) == []
+
+
+def test_verification_goes_on(pipeline: Harness) -> None:
+    """Of what does not fit it says so; what is missed and not made up for yet it finds, and repairs."""
+    tenancy = pipeline.app.tenancy()
+    gone = pipeline.app.team(tenancy)
+    pipeline.app.team(tenancy)
+    external = pipeline.configure_external(tenancy)
+    pipeline.drain()
+    pipeline.admin.execute(KEY[0])
+    with pipeline.write() as db:
+        Application(db).delete("Team", key=gone)
+    compared = list(verify(pipeline.pipeline, Choice(), patience_seconds=0))
+    assert {entry.mapping_id for entry in compared if entry.error} >= {"teams"}
+    assert {entry.mapping_id for entry in compared if not entry.error} >= {"users", "contact_channels"}
+    pipeline.admin.execute(KEY[1])
+    compared = list(verify(pipeline.pipeline, Choice(), patience_seconds=0))
+    assert [(entry.mapping_id, what.kind) for entry in compared for what in entry.differences] == [
+        ("teams", Kind.EXTRA)
+    ] * 2
+    assert len(list(verify(pipeline.pipeline, Choice(), patience_seconds=0, repair=True))) == len(compared)
+    pipeline.assert_synced()
+    external.assert_equal()
+    assert noted(pipeline) == []
+
+
+def test_a_tenancy_whose_deletion_was_missed_is_erased(pipeline: Harness) -> None:
+    """Not before everything of it is known to be gone; then nothing is left of it, the notes included."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.team(tenancy)
+    pipeline.app.user(tenancy, email="a@example.com")
+    pipeline.drain()
+    pipeline.admin.execute(KEY[0])
+    with pipeline.write() as db:
+        Application(db).delete("Team", tenancyId=tenancy)
+        Application(db).delete("Tenancy", id=tenancy)
+        db.execute('delete from "ProjectUser"')
+    with pytest.raises(BehindError, match="could not be captured"):
+        erase(pipeline.pipeline, str(tenancy), delivery_seconds=0)
+    pipeline.admin.execute(KEY[1])
+    pipeline.drain()
+    erased = erase(pipeline.pipeline, str(tenancy), delivery_seconds=0)
+    assert erased.errors == {}
+    assert {entry.table: entry.after for entry in erased.tables if entry.after} == {}
+    assert pipeline.versions("teams") == pipeline.versions("users") == noted(pipeline) == []
+
+
+def test_a_copy_that_does_not_answer_is_compared_when_it_is_back(pipeline: Harness) -> None:
+    """I8: by then its note is taken away; that tombstones are missing is known all the same."""
+    tenancy = pipeline.app.tenancy()
+    gone = pipeline.app.team(tenancy)
+    external = pipeline.configure_external(tenancy)
+    disabled = pipeline.configure_external(tenancy, "other")
+    pipeline.drain()
+    change = "update dbsync.destination set enabled = %s where destination_id = %s"
+    pipeline.admin.execute(change, [False, disabled.destination_id])
+    external.run("alter schema dbsync rename to hidden; create schema dbsync; create table dbsync.teams ()")
+    pipeline.admin.execute(KEY[0])
+    with pipeline.write() as db:
+        Application(db).delete("Team", key=gone)
+    pipeline.admin.execute(KEY[1])
+    pipeline.sequence()
+    pipeline.sync()
+    assert noted(pipeline) == []
+    pipeline.sequence()
+    pipeline.sync()
+    pipeline.assert_equal("teams")
+    assert {entry.delivery.error is None for entry in pipeline.sync_external(errors=True)} == {False}
+    external.run("drop schema dbsync cascade; alter schema hidden rename to dbsync")
+    pipeline.admin.execute(change, [True, disabled.destination_id])
+    pipeline.drain()
+    for copy in (external, disabled):
+        copy.assert_equal("teams")
+        assert copy.view("teams") == []
