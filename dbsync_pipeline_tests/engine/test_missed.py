@@ -6,6 +6,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from dbsync_pipeline.cli.sync import drain
 from dbsync_pipeline.completeness import wait_until
@@ -496,3 +497,24 @@ def test_a_copy_that_does_not_answer_is_compared_when_it_is_back(pipeline: Harne
     for copy in (external, disabled):
         copy.assert_equal("teams")
         assert copy.view("teams") == []
+
+
+def test_a_write_that_is_captured_takes_no_transaction_id_of_its_own(pipeline: Harness) -> None:
+    """Of more than 64 in one transaction, every session of the server would pay for looking them up."""
+    tenancy = pipeline.app.tenancy()
+    user, team = pipeline.app.user(tenancy, email="a@example.com"), pipeline.app.team(tenancy)
+    with pipeline.write() as db:
+        app = Application(db)
+        app.invitation(tenancy, app.team(tenancy))
+        app.update("ContactChannel", {"projectUserId": user}, value="new@example.com")
+        app.update("ContactChannel", {"projectUserId": user}, isPrimary=None)
+        app.update("Team", {"teamId": team}, displayName="new")
+        app.update("Team", {"teamId": team}, teamId=UUID(int=1))
+        db.execute('update "VerificationCode" set "type" = \'PASSWORD_RESET\'')
+        for table in ("ContactChannel", "VerificationCode", "Team"):
+            db.execute(sql.SQL("delete from {}").format(sql.Identifier(table)))
+        ((taken,),) = db.execute(
+            "select subxact_count from pg_stat_get_backend_idset() as of (id), pg_stat_get_backend_subxact(of.id) "
+            "where pg_stat_get_backend_pid(of.id) = pg_backend_pid()"
+        ).fetchall()
+    assert taken == 0
