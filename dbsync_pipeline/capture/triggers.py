@@ -10,10 +10,13 @@ change feeds. They take no lock on any other row, so that they can neither block
 * before update also entombs a row whose key or tenancy changed. Should the update not be made after all, the tombstone
   is one of a row that lives, as if the row had been deleted and created again (I4).
 * after update, per row, rarely fired: does so where a trigger before the update could not see it, or every update would
-  pay for writing a key's JSON alike in every session. Elsewhere it refuses what could not be captured.
+  pay for writing a key's JSON alike in every session. Elsewhere it notes what could not be captured.
 * after insert, per statement, over the transition table; after delete, per row, since most deletions are those of a
   foreign key, which find few rows or none, where a statement's trigger runs all the same; before truncate, over the
   table itself.
+
+No write of the application fails because it has changed a column under them: what they need of a row is looked at
+first, within a block, and where that fails, each part is tried by itself, or noted as missed.
 
 A `when` clause is read anew by every statement, which costs a microsecond for each column in it, while a function is
 compiled once a session; so what is long is compared in the function.
