@@ -6,7 +6,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from dbsync_pipeline.destinations.postgres.statements import MergeStatements
 from dbsync_pipeline.engine.cycle import SyncCycle
@@ -14,17 +13,21 @@ from dbsync_pipeline_tests.harness import External, Harness
 
 
 @pytest.fixture
-def staged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list of the mappings that are written by way of the stage from now on, once for every batch."""
+def merged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list of the mappings that are merged, and not filled, from now on, once for every batch."""
     used: list[str] = []
-    original = MergeStatements.write
 
-    def write(self: MergeStatements) -> sql.Composed:
-        used.append(self._target.as_string(None))
-        assert original.fget is not None
-        return original.fget(self)
+    def noting(name: str) -> property:
+        original = vars(MergeStatements)[name]
 
-    monkeypatch.setattr(MergeStatements, "write", property(write))
+        def statement(self: MergeStatements) -> object:
+            used.append(self._target.as_string(None))
+            return original.__get__(self, MergeStatements)
+
+        return property(statement)
+
+    for name in ("write", "write_given"):
+        monkeypatch.setattr(MergeStatements, name, noting(name))
     return used
 
 
@@ -37,7 +40,7 @@ def finish(worker: SyncCycle) -> None:
         assert [entry.delivery.error for entry in results if entry.delivery.error] == []
 
 
-def test_a_first_load_in_several_batches_needs_no_stage(pipeline: Harness, staged: list[str]) -> None:
+def test_a_first_load_in_several_batches_is_not_merged(pipeline: Harness, merged: list[str]) -> None:
     pipeline.configure(chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     users = {pipeline.app.user(tenancy) for _ in range(7)}
@@ -46,10 +49,10 @@ def test_a_first_load_in_several_batches_needs_no_stage(pipeline: Harness, stage
     pipeline.drain()
 
     assert names(external).keys() == users
-    assert staged == []
+    assert merged == []
 
 
-def test_each_of_several_large_mappings_has_a_first_load(pipeline: Harness, staged: list[str]) -> None:
+def test_each_of_several_large_mappings_has_a_first_load(pipeline: Harness, merged: list[str]) -> None:
     """One had to wait for turns of the other; nothing of it was sent before."""
     pipeline.configure(chunk_rows=2)
     tenancy = pipeline.app.tenancy()
@@ -61,7 +64,7 @@ def test_each_of_several_large_mappings_has_a_first_load(pipeline: Harness, stag
     pipeline.drain()
 
     external.assert_equal("users", "teams")
-    assert staged == []
+    assert merged == []
 
 
 @contextmanager
@@ -81,7 +84,7 @@ def has_key(external: External) -> bool:
     return found
 
 
-def test_a_large_first_load_builds_the_key_at_its_end(pipeline: Harness, staged: list[str]) -> None:
+def test_a_large_first_load_builds_the_key_at_its_end(pipeline: Harness, merged: list[str]) -> None:
     pipeline.configure(chunk_rows=3)
     tenancy = pipeline.app.tenancy()
     users = {pipeline.app.user(tenancy) for _ in range(7)}
@@ -93,7 +96,7 @@ def test_a_large_first_load_builds_the_key_at_its_end(pipeline: Harness, staged:
             keys.append(has_key(external))
 
     assert keys == [False, False, True]
-    assert staged == []
+    assert merged == []
     assert names(external).keys() == users
 
 
@@ -171,7 +174,7 @@ def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline:
     assert len(names(external)) == 2
 
 
-def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, staged: list[str]) -> None:
+def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, merged: list[str]) -> None:
     pipeline.configure(chunk_rows=2)
     app = pipeline.app
     tenancy = app.tenancy()
@@ -185,7 +188,7 @@ def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, stag
 
     assert names(external).keys() == set(users) - {gone}
     assert names(external)[changed] == "changed"
-    assert staged
+    assert merged
 
 
 def test_a_batch_that_ends_beyond_where_a_large_first_load_began_needs_the_key(pipeline: Harness) -> None:
@@ -204,7 +207,7 @@ def test_a_batch_that_ends_beyond_where_a_large_first_load_began_needs_the_key(p
     external.assert_equal("users")
 
 
-def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: Harness, staged: list[str]) -> None:
+def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: Harness, merged: list[str]) -> None:
     pipeline.configure(chunk_rows=2)
     app = pipeline.app
     tenancy = app.tenancy()
@@ -217,7 +220,7 @@ def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: H
         finish(worker)
 
     assert names(external).keys() == users
-    assert staged
+    assert merged
 
 
 def test_a_table_takes_no_tombstone_whatever_its_columns(pipeline: Harness) -> None:
