@@ -113,12 +113,13 @@ class Snapshot:
 
     @contextmanager
     def select(self, statement: bytes, given: Sequence[object]) -> Generator[Iterator[bytes]]:
-        """Run a query with parameters and give its result, all of which is held, as a binary COPY would, in a block."""
+        """Run a query with parameters and give its result, all of which is held, as a binary COPY would, in blocks."""
         with self.outliving():
             cursor = psycopg.RawCursor(self.connection)
             result = cursor.execute(statement, given, binary=True).pgresult
             assert result is not None
-            yield iter([binary_copy.written(result)])
+            rows = binary_copy.written(result)
+            yield (rows[at : at + _BLOCK_BYTES] for at in range(0, len(rows), _BLOCK_BYTES))
 
     def _blocks(self, statement: sql.Composed, own: list[psycopg.Error]) -> Generator[bytes]:
         try:

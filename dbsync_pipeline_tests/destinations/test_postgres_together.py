@@ -130,6 +130,18 @@ def test_much_goes_by_copy(pipeline: Harness, tenancy: UUID, copy: External, mon
     copy.assert_equal()
 
 
+def test_large_rows_are_kept_for_nobody(
+    pipeline: Harness, tenancy: UUID, copy: External, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few they are: what is more than a block streams, so that memory stays flat."""
+    attempts = together(monkeypatch)
+    for _ in range(2):
+        pipeline.app.user(tenancy, displayName="x" * 1_000_000)
+    pipeline.drain()
+    assert attempts == []
+    copy.assert_equal()
+
+
 def test_what_is_refused_takes_nothing_along(
     pipeline: Harness, copy: External, monkeypatch: pytest.MonkeyPatch
 ) -> None:
