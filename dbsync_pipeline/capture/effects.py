@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import Feed, touch_tenancy
+from dbsync_pipeline.mappings.dependants import Feed, touch_rows_of
 from dbsync_pipeline.mappings.relation import (
     SEQUENCER_SETTING,
     TENANCY_KNOWN,
@@ -242,7 +242,8 @@ def unregister(tenancies: TenancySpec, record: str) -> sql.Composed:
 def touch_tenancies(catalog: Catalog, record: str) -> list[sql.Composable]:
     """Send every row of the tenancy again: to where it belongs now, and as gone to everywhere else."""
     tenancy_id = column(catalog.tenancy.id, record)
-    return [sql.SQL("{};").format(touch_tenancy(mapping, tenancy_id)) for mapping in catalog.mappings]
+    one = sql.SQL("(select {} as tenancy_id) as one").format(tenancy_id)
+    return [sql.SQL("{};").format(touch_rows_of(mapping, one)) for mapping in catalog.mappings]
 
 
 def _entomb_where(mapping: SyncMapping, rows: sql.Composable, condition: sql.Composable) -> sql.Composed:

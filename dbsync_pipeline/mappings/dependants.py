@@ -102,20 +102,7 @@ def feeds_of(catalog: Catalog, mapping: SyncMapping) -> tuple[Feed, ...]:
     return (*(feed for feed in join_feeds(catalog) if feed.mapping is mapping), tenancy_feed(mapping), *whole)
 
 
-def touch_tenancy(mapping: SyncMapping, tenancy_id: sql.Composable) -> sql.Composed:
-    """Return the statement that sends every row of one tenancy again."""
-    feed = tenancy_feed(mapping)
-    return sql.SQL(
-        "insert into {touch} (dependant_id, match) values ({dependant}, jsonb_build_object({columns}, {tenancy}))"
-    ).format(
-        touch=ours("touch"),
-        dependant=sql.Literal(feed.dependant_id),
-        columns=joined(sql.Literal(name) for name in feed.match),
-        tenancy=tenancy_id,
-    )
-
-
-def touch_tenancies(mapping: SyncMapping, tenancies: sql.Composable) -> sql.Composed:
+def touch_rows_of(mapping: SyncMapping, tenancies: sql.Composable) -> sql.Composed:
     """Return the statement that sends every row of some tenancies again: of a `from` item with their `tenancy_id`."""
     feed = tenancy_feed(mapping)
     return sql.SQL(
@@ -132,7 +119,7 @@ def touch_tenancies(mapping: SyncMapping, tenancies: sql.Composable) -> sql.Comp
 def touch_all(mapping: SyncMapping) -> sql.Composed:
     """Return the statement that sends every row of a mapping again, tenancy by tenancy where an index serves that."""
     if not mapping.has_placement:
-        return touch_tenancies(mapping, ours("tenancy"))
+        return touch_rows_of(mapping, ours("tenancy"))
     return sql.SQL("insert into {touch} (dependant_id, match) values ({dependant}, '{{}}')").format(
         touch=ours("touch"), dependant=sql.Literal(whole_feed(mapping).dependant_id)
     )

@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.rows import scalar_row
 
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import touch_all, touch_tenancies
+from dbsync_pipeline.mappings.dependants import touch_all, touch_rows_of
 from dbsync_pipeline.mappings.explain import explain_mapping
 from dbsync_pipeline.mappings.relation import (
     CHANGE,
@@ -137,7 +137,7 @@ def make_up_tenancies(connection: psycopg.Connection, catalog: Catalog) -> int:
         differing = cursor.execute(unregister, [known]).fetchall() + cursor.execute(register, [known]).fetchall()
         left = cursor.execute(sql.SQL("({}) union all ({}) limit 1").format(otherwise, unknown)).fetchone()
     for mapping in catalog.mappings if differing else ():
-        connection.execute(touch_tenancies(mapping, sql.SQL("unnest(%s) as differing (tenancy_id)")), [differing])
+        connection.execute(touch_rows_of(mapping, sql.SQL("unnest(%s) as differing (tenancy_id)")), [differing])
     if left is not None:
         connection.execute(_NOTE, [TENANCIES, CHANGE])
     assert count is not None

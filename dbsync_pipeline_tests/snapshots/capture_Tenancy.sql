@@ -5,18 +5,30 @@ begin begin insert into "dbsync"."tenancy" as known (tenancy_id, columns) select
   from "new_rows" as source
   on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, former = known.former || case when known.columns <> excluded.columns and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else ''[]'' end;
 for fresh in select *
-  from new_rows loop insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "fresh"."id"));
+  from new_rows loop insert into "dbsync"."touch" (dependant_id, match) select ''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''teams.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''users.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "fresh"."id" as tenancy_id) as one;
 end loop;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
@@ -34,34 +46,58 @@ create or replace function "dbsync"."update_Tenancy"() returns trigger language 
 fresh record;
 begin begin if (row("old"."branchId", "old"."id", "old"."projectId")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId")::record) then if (row("old"."id")::record operator(pg_catalog.*<>) row("new"."id")::record) then update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
-insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) select ''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''teams.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''users.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
 end if;
 insert into "dbsync"."tenancy" as known (tenancy_id, columns) select "source"."id", jsonb_build_object(''project_id'', "source"."projectId", ''branch_id'', "source"."branchId")
   from (select new.*) as source
   on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, former = known.former || case when known.columns <> excluded.columns and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else ''[]'' end;
-insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "new"."id"));
+insert into "dbsync"."touch" (dependant_id, match) select ''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''teams.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''users.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
@@ -78,18 +114,30 @@ create or replace function "dbsync"."delete_Tenancy"() returns trigger language 
 fresh record;
 begin begin update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "old"."id";
-insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "old"."id"));
+insert into "dbsync"."touch" (dependant_id, match) select ''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''teams.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''users.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "old"."id" as tenancy_id) as one;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
 end;
@@ -108,18 +156,30 @@ end if;
 begin for gone in select *
   from "public"."Tenancy" loop update "dbsync"."tenancy" set deleted_at = clock_timestamp()
   where tenancy_id = "gone"."id";
-insert into "dbsync"."touch" (dependant_id, match) values (''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''teams.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
-insert into "dbsync"."touch" (dependant_id, match) values (''users.@tenancy'', jsonb_build_object(''tenancyId'', "gone"."id"));
+insert into "dbsync"."touch" (dependant_id, match) select ''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''teams.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''users.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "gone"."id" as tenancy_id) as one;
 end loop;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;

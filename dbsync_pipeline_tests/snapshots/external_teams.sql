@@ -1,18 +1,3 @@
-select slice.position, extent.*
-  from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
-  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
-  cross join lateral (select count(*) filter (where not gone) as live, count(*) filter (where gone) as dead, max(sequence_id) as highest
-  from ((select numbered.sequence_id, false as gone
-  from (select "source"."sequenceId" as sequence_id
-  from "public"."Team" as source
-  where "source"."tenancyId" = slice.tenancy_id and true and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto
-  order by 1 limit $5) as numbered)
-  union all (select t.sequence_id, true
-  from "dbsync"."tombstone" as t
-  where t.mapping_id = 'teams' and not slice.first and t.tenancy_id = slice.tenancy_id and t.sequence_id > slice.after and t.sequence_id <= slice.upto
-  order by 1 limit $5)
-  order by 1 limit $5) as chunk) as extent;
-
 select tenancy.tenancy_id::uuid, (source."teamId")::uuid, (source."displayName")::text, (source."profileImageUrl")::text, (case
   when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end), coalesce(nullif((source."clientMetadata")::jsonb, 'null'::jsonb), nullif(('{}')::jsonb, 'null'::jsonb)), coalesce(nullif((source."clientReadOnlyMetadata")::jsonb, 'null'::jsonb), nullif(('{}')::jsonb, 'null'::jsonb)), coalesce(nullif((source."serverMetadata")::jsonb, 'null'::jsonb), nullif(('{}')::jsonb, 'null'::jsonb)), row_number.sequence_id
   from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first

@@ -13,6 +13,21 @@ select slice.position, extent.*
   order by 1 limit 1000)
   order by 1 limit 1000) as chunk) as extent;
 
+select slice.position, extent.*
+  from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  cross join lateral (select count(*) filter (where not gone) as live, count(*) filter (where gone) as dead, max(sequence_id) as highest
+  from ((select numbered.sequence_id, false as gone
+  from (select "source"."sequenceId" as sequence_id
+  from "public"."ContactChannel" as source
+  where "source"."tenancyId" = slice.tenancy_id and true and "source"."sequenceId" > slice.after and "source"."sequenceId" <= slice.upto
+  order by 1 limit $5) as numbered)
+  union all (select t.sequence_id, true
+  from "dbsync"."tombstone" as t
+  where t.mapping_id = 'contact_channels' and not slice.first and t.tenancy_id = slice.tenancy_id and t.sequence_id > slice.after and t.sequence_id <= slice.upto
+  order by 1 limit $5)
+  order by 1 limit $5) as chunk) as extent;
+
 copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tenancy.tenancy_id::uuid, (source."id")::uuid, (source."projectUserId")::uuid, (source."type")::text, (source."value")::text, (source."isPrimary" is not distinct
   from 'TRUE')::boolean, (source."isVerified")::boolean, (source."usedForAuth" is not distinct
   from 'TRUE')::boolean, (case

@@ -78,6 +78,7 @@ def extraction(pipeline: Harness) -> Iterator[tuple[str, str]]:
             f"extraction_{mapping.mapping_id}",
             readable(
                 made.extent([one, two], 1_000),
+                made.extents.decode(),
                 made.copy(destination.projection(mapping), [[one, two]], destination),
             ),
         )
@@ -92,7 +93,6 @@ def external(pipeline: Harness) -> Iterator[tuple[str, str]]:
         yield (
             f"external_{mapping.mapping_id}",
             readable(
-                made.extents.decode(),
                 made.select(merge.projection, renamed=False).decode(),
                 merge.remove_given.decode(),
                 merge.write_given.decode(),
