@@ -200,6 +200,7 @@ class Pipeline:
         """Open a worker on sessions that are its own for so long; one more, of itself, reads large loads ahead."""
         self._trace()
         settings = self.settings
+        shared = destination.destination_id == CLICKHOUSE
         retry = RetryPolicy(settings.retry_base_seconds, settings.retry_max_seconds)
         reading, queueing = sessions.reading, sessions.queueing
         with ReadAhead(self.reading) as ahead:
@@ -214,7 +215,7 @@ class Pipeline:
                 destination,
                 Gaps(partial(sweeping, queueing)),
                 ahead=ahead,
-                chunk_rows=settings.chunk_rows,
+                chunk_rows=settings.chunk_rows if shared else settings.external_chunk_rows,
                 replica=replica,
                 throttles=throttles,
             )

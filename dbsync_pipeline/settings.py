@@ -61,7 +61,11 @@ class Settings(_SettingsOfEveryCommand):
         int, Field(ge=1, description="Pending (tenancy, mapping) pairs that a worker claims at once, at most.")
     ] = 2_000
     chunk_rows: Annotated[
-        int, Field(ge=1, description="Rows of one (tenancy, mapping) delivered between two checkpoints, at most.")
+        int,
+        Field(
+            ge=1,
+            description="Rows of one (tenancy, mapping) delivered to ClickHouse between two checkpoints, at most.",
+        ),
     ] = 250_000
     worker_rows_per_second: Annotated[
         int | None,
@@ -97,6 +101,14 @@ class Settings(_SettingsOfEveryCommand):
     external_workers: Annotated[
         int, Field(ge=2, description="External databases that one sync run writes to at the same time.")
     ] = 16
+    external_chunk_rows: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Rows of one mapping delivered to an external database between two checkpoints, at most; "
+            "no other tenancy waits meanwhile.",
+        ),
+    ] = 1_000_000
     external_connect_seconds: Annotated[
         float, Field(ge=2, description="How long connecting to an external database may take.")
     ] = 5.0

@@ -307,7 +307,7 @@ class Engine:
         small = [chunk for chunk in chosen if not chunk.large]
         begun = [*self._begin_all(small, turn)]
         if left is not None:
-            self._read_ahead(left, self._size.rows if _in_company(chosen) else self._size.most)
+            self._read_ahead(left, self._size.rows if _in_company(chosen) else self._size.alone)
         for part in turn.ahead_apart([chunk for chunk in chosen if chunk.large]):
             begun += self._begin_all(part, turn)
         for mapping, of_mapping, sent in begun:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _FIRST_ROWS = 50_000
 _SECONDS_IN_COMPANY = 0.5
+_SECONDS_ALONE = 10.0
 
 
 @dataclass
@@ -17,6 +18,8 @@ class TurnSize:
     Attributes:
         most: the most rows that a turn ever has.
         least: fewer of a large load are not worth a turn.
+        rows: how many the next turn has.
+        alone: how many one has while nobody else has anything: all, unless that takes very long.
     """
 
     most: int
@@ -25,6 +28,7 @@ class TurnSize:
     def __post_init__(self) -> None:
         """Begin with short turns."""
         self.rows = min(_FIRST_ROWS, self.most)
+        self.alone = self.most
 
     def note(self, rows: int, seconds: float, *, company: bool) -> None:
         """Take in a turn that has left some of a load for the next one.
@@ -35,7 +39,13 @@ class TurnSize:
             company: whether small changes went with it.
         """
         if company:
-            rows_in_time = int(rows * _SECONDS_IN_COMPANY / max(seconds, 0.001))
-            self.rows = min(max(rows_in_time, self.least), self.most)
-        else:
-            self.rows = self.most
+            self.rows = self._within(_SECONDS_IN_COMPANY, rows, seconds)
+            return
+        # A turn of few rows tells little of how long many would take.
+        if seconds > _SECONDS_ALONE or rows > self.alone // 2:
+            self.alone = self._within(_SECONDS_ALONE, rows, seconds)
+        self.rows = self.alone
+
+    def _within(self, wanted_seconds: float, rows: int, seconds: float) -> int:
+        """Return how many take so long, where so many took `seconds`."""
+        return min(max(int(rows * wanted_seconds / max(seconds, 0.001)), self.least), self.most)

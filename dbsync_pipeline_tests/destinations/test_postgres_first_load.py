@@ -41,7 +41,7 @@ def finish(worker: SyncCycle) -> None:
 
 
 def test_a_first_load_in_several_batches_is_not_merged(pipeline: Harness, merged: list[str]) -> None:
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     users = {pipeline.app.user(tenancy) for _ in range(7)}
     external = pipeline.configure_external(tenancy, mappings=["users"])
@@ -54,7 +54,7 @@ def test_a_first_load_in_several_batches_is_not_merged(pipeline: Harness, merged
 
 def test_each_of_several_large_mappings_has_a_first_load(pipeline: Harness, merged: list[str]) -> None:
     """One had to wait for turns of the other; nothing of it was sent before."""
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     for _ in range(5):
         pipeline.app.user(tenancy)
@@ -85,7 +85,7 @@ def has_key(external: External) -> bool:
 
 
 def test_a_large_first_load_builds_the_key_at_its_end(pipeline: Harness, merged: list[str]) -> None:
-    pipeline.configure(chunk_rows=3)
+    pipeline.configure(external_chunk_rows=3)
     tenancy = pipeline.app.tenancy()
     users = {pipeline.app.user(tenancy) for _ in range(7)}
     external = pipeline.configure_external(tenancy, mappings=["users"])
@@ -117,7 +117,7 @@ def test_a_load_that_fits_into_a_batch_keeps_its_key(pipeline: Harness) -> None:
 @pytest.mark.parametrize("change", ["none", "more", "changed"])
 def test_a_large_first_load_that_is_cut_short_goes_on_with_a_key(pipeline: Harness, change: str) -> None:
     """A worker that dies leaves a table without its key; whoever comes next builds it before anything else."""
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     users = {pipeline.app.user(tenancy) for _ in range(5)}
     with begun(pipeline, tenancy) as (external, _worker):
@@ -136,7 +136,7 @@ def test_a_large_first_load_that_is_cut_short_goes_on_with_a_key(pipeline: Harne
 
 def test_another_tenancys_worker_in_the_middle_of_a_large_first_load(pipeline: Harness) -> None:
     """Its session is open already, and finds the table without a key."""
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     app = pipeline.app
     one, other = app.tenancy(), app.tenancy()
     users = {app.user(one) for _ in range(5)}
@@ -162,7 +162,7 @@ def test_another_tenancys_worker_in_the_middle_of_a_large_first_load(pipeline: H
 
 
 def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline: Harness) -> None:
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     users = [pipeline.app.user(tenancy, displayName=f"number {number}") for number in range(5)]
     with begun(pipeline, tenancy) as (external, worker):
@@ -175,7 +175,7 @@ def test_a_refused_row_in_the_middle_of_a_large_first_load_is_reported(pipeline:
 
 
 def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, merged: list[str]) -> None:
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     app = pipeline.app
     tenancy = app.tenancy()
     users = [app.user(tenancy) for _ in range(6)]
@@ -193,7 +193,7 @@ def test_what_happens_to_rows_during_a_first_load_counts(pipeline: Harness, merg
 
 def test_a_batch_that_ends_beyond_where_a_large_first_load_began_needs_the_key(pipeline: Harness) -> None:
     """It may bring a row again that is there already."""
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     tenancy = pipeline.app.tenancy()
     for _ in range(5):
         pipeline.app.user(tenancy)
@@ -208,7 +208,7 @@ def test_a_batch_that_ends_beyond_where_a_large_first_load_began_needs_the_key(p
 
 
 def test_a_row_that_came_and_went_during_a_first_load_leaves_nothing(pipeline: Harness, merged: list[str]) -> None:
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     app = pipeline.app
     tenancy = app.tenancy()
     users = {app.user(tenancy) for _ in range(4)}
@@ -254,7 +254,7 @@ def test_a_refused_row_in_the_first_batch_is_reported(pipeline: Harness) -> None
 
 
 def test_two_first_loads_into_one_database(pipeline: Harness) -> None:
-    pipeline.configure(chunk_rows=2)
+    pipeline.configure(external_chunk_rows=2)
     app = pipeline.app
     one, other = app.tenancy(), app.tenancy()
     users = {app.user(tenancy) for tenancy in (one, other) for _ in range(5)}

@@ -42,7 +42,7 @@ class Load:
     """A tenancy whose users take several turns to a copy of it, the first of which is over."""
 
     def __init__(self, pipeline: Harness, kind: str, *, users: int = 5 * ROWS_A_TURN, length: int = 10) -> None:
-        pipeline.configure(chunk_rows=ROWS_A_TURN)
+        pipeline.configure(chunk_rows=ROWS_A_TURN, external_chunk_rows=ROWS_A_TURN)
         self.pipeline = pipeline
         self.tenancy: UUID = pipeline.app.tenancy()
         pipeline.app.run(

@@ -31,6 +31,17 @@ def test_company_shortens_them_at_once() -> None:
     assert size.rows == 50_000
 
 
+def test_turns_alone_take_no_longer_than_a_worker_may_be_waited_for() -> None:
+    """Ten seconds or so, however slow the way there is; and what one bad moment took from them comes back."""
+    size = TurnSize(most=1_000_000, least=10_000)
+    size.note(50_000, 5.0, company=False)
+    assert size.rows == size.alone == 1_000_000
+    size.note(1_000_000, 100.0, company=False)
+    assert size.rows == size.alone == 100_000
+    size.note(100_000, 2.0, company=False)
+    assert size.rows == size.alone == 500_000
+
+
 def test_turns_stay_within_their_bounds() -> None:
     slow, fast, little = (TurnSize(most, least=10_000) for most in (250_000, 250_000, 400))
     slow.note(50_000, 60.0, company=True)
