@@ -174,7 +174,7 @@ def test_a10_a11_an_address_returns_with_another_user(pipeline: EverywhereHarnes
 
 def test_r3_h1_more_rows_than_one_page(pipeline: EverywhereHarness, tenancy: UUID) -> None:
     """R3, H1: batches and chunks smaller than the load, and an early row of it that is deleted."""
-    pipeline.configure(sequencer_batch_size=400, chunk_rows=350)
+    pipeline.configure(sequencer_batch_size=400, chunk_rows=350, external_chunk_rows=350)
     for part in ("a", "b", "c"):
         import_users(pipeline.app, tenancy, 500, part)
     results = pipeline.drain()
