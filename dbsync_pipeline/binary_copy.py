@@ -8,9 +8,10 @@ The formats are those of PostgreSQL's manual (COPY, "Binary Format") and of its 
 
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import psycopg
-from psycopg.adapt import Dumper
+from psycopg.adapt import Dumper, Transformer
 from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
@@ -36,7 +37,11 @@ def written(result: PGresult) -> bytes:
     return b"".join(parts)
 
 
-def columns(block: bytes) -> list[list[bytes]]:
+Columns = list[list[bytes]]
+"""Rows by column, each value as COPY and arrays have it, with its length before it; empty where there are no rows."""
+
+
+def columns(block: bytes) -> Columns:
     """Return the columns of a whole binary COPY without extensions, each value with its length before it.
 
     Raises:
@@ -44,7 +49,7 @@ def columns(block: bytes) -> list[list[bytes]]:
     """
     if not block.startswith(_SIGNATURE):
         raise ValueError("not a binary COPY")
-    found: list[list[bytes]] = []
+    found: Columns = []
     at = len(_HEADER)
     while (count := _FIELDS.unpack_from(block, at)[0]) != _END:
         at += _FIELDS.size
@@ -55,6 +60,32 @@ def columns(block: bytes) -> list[list[bytes]]:
             column.append(block[at:end])
             at = end
     return found
+
+
+def by_first_column(cursor: psycopg.RawCursor[Any]) -> dict[Any, Columns]:
+    """Return the rows of a query that was executed in binary, for each value of its first column, which is not null."""
+    result = cursor.pgresult
+    assert result is not None
+    load = Transformer(cursor).get_loader(result.ftype(0), Format.BINARY).load
+    found: dict[Any, Columns] = {}
+    fields = range(result.nfields)
+    for row in range(result.ntuples):
+        key = load(result.get_value(row, 0) or b"")
+        columns = found.get(key)
+        if columns is None:
+            columns = found[key] = [[] for _ in fields]
+        for field in fields:
+            value = result.get_value(row, field)
+            columns[field].append(_NULL if value is None else _LENGTH.pack(len(value)) + value)
+    return found
+
+
+def value(sent: bytes, type_name: str) -> object:
+    """Return what a value is, as `columns` returns it, by the name of its type; None for NULL."""
+    if sent == _NULL:
+        return None
+    loader = Transformer().get_loader(psycopg.postgres.types[type_name].oid, Format.BINARY)
+    return loader.load(sent[_LENGTH.size :])
 
 
 def is_negative(integer: bytes) -> bool:

@@ -11,15 +11,21 @@ from functools import cached_property, partial
 import psycopg
 
 from dbsync_pipeline import source
-from dbsync_pipeline.destinations.base import Destination
+from dbsync_pipeline.destinations.base import Destination, ReadyDestination
 from dbsync_pipeline.destinations.clickhouse.client import ANSWER_SECONDS, ClickHouse
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.destinations.clickhouse.tables import REPLICATED_SETTINGS, ClickHouseNames
-from dbsync_pipeline.destinations.configured import ExternalDatabase, read_database, require_database
+from dbsync_pipeline.destinations.configured import (
+    ExternalDatabase,
+    databases_named,
+    read_database,
+    require_database,
+)
 from dbsync_pipeline.destinations.postgres.address import Policy, look_up
 from dbsync_pipeline.destinations.postgres.destination import PostgresDestination
 from dbsync_pipeline.destinations.postgres.inspection import Inspection, inspect
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions, most_kept
+from dbsync_pipeline.destinations.postgres.ready import ReadyDatabase
 from dbsync_pipeline.destinations.postgres.session import ExternalSession, TimeLimits
 from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.destinations.postgres.tables import ExternalTables
@@ -30,6 +36,7 @@ from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.engine.extraction import Extractions
 from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
+from dbsync_pipeline.engine.rounds import Rounds
 from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
@@ -39,6 +46,7 @@ from dbsync_pipeline.pending.queue import (
     DueDestination,
     PendingQueue,
     RetryPolicy,
+    SharedQueue,
     begin_again,
     destinations_due,
     listen,
@@ -342,4 +350,40 @@ class Pipeline:
 
             listen(connection)
             wait = partial(wait_for_work, connection)
-            yield Dispatcher(due, serve, wait, workers=settings.external_workers)
+            workers = settings.external_workers
+            # Whoever is bound by a throttle, or has to wait for a replica, waits in a thread of its own.
+            throttled = settings.worker_rows_per_second or settings.destination_rows_per_second
+            if throttled or settings.replica_url:
+                yield Dispatcher(due, serve, wait, workers=workers)
+                return
+            with self._rounds(connection, kept, pool, report) as rounds:
+                yield Dispatcher(due, serve, wait, rounds=rounds, workers=workers)
+
+    @contextmanager
+    def _rounds(
+        self, connection: psycopg.Connection, kept: KeptSessions, pool: SessionPool, report: Report
+    ) -> Generator[Rounds]:
+        """Open what serves external databases whose sessions are kept, several at a time; claims by `connection`."""
+
+        @contextmanager
+        def reading() -> Generator[psycopg.Connection]:
+            with pool.taken() as sessions:
+                yield sessions.reading
+
+        def ready(destination_ids: Sequence[str]) -> dict[str, ReadyDestination]:
+            return {
+                database.destination_id: ReadyDatabase(database, kept, self.catalog, self.external_merges)
+                for database in databases_named(connection, destination_ids)
+                if database.enabled and kept.rests(database.connection)
+            }
+
+        with SharedQueue(connection, lease_seconds=self.settings.lease_seconds) as queue:
+            yield Rounds(
+                queue,
+                self.catalog,
+                self.extractions,
+                projection=lambda mapping: self.external_merges.of(mapping).projection,
+                reading=reading,
+                ready=ready,
+                report=report,
+            )

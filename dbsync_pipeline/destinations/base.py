@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dbsync_pipeline.binary_copy import Columns
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
 BINARY = "format binary"
@@ -158,3 +159,23 @@ class Destination(ABC):
     @abstractmethod
     def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
         """Return why the destination would refuse rows of some columns, in its own words, or None; write nothing."""
+
+
+class ReadyDestination(ABC):
+    """One of many destinations of a kind, at the moment in which it can be written at once; for one delivery."""
+
+    @property
+    @abstractmethod
+    def destination_id(self) -> str:
+        """Id in dbsync.destination and in dbsync.pending."""
+
+    @abstractmethod
+    def deliver(self, slices: Sequence[Slice], rows: Sequence[tuple[SyncMapping, Columns]]) -> bool:
+        """Write few rows, which may be older than the slices, and the slices' checkpoints, all or nothing.
+
+        Returns:
+            Whether they were written. If not, something is not as the slices say, or has to be looked after.
+
+        Raises:
+            DbsyncError: it cannot be written; nothing was.
+        """

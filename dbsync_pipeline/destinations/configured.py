@@ -84,6 +84,11 @@ def databases_of(connection: psycopg.Connection, tenancies: Sequence[str] | None
     return _read(connection, "%s::text[] is null or tenancy_id::text = any(%s)", [tenancies, tenancies])
 
 
+def databases_named(connection: psycopg.Connection, destination_ids: Sequence[str]) -> list[ExternalDatabase]:
+    """Return how some databases are configured now; those that are not any more are left out."""
+    return _read(connection, "destination_id = any(%s)", [list(destination_ids)])
+
+
 def add_database(
     connection: psycopg.Connection, tenancy: str, name: str, address: str, mappings: list[str] | None = None
 ) -> ExternalDatabase:

@@ -8,10 +8,11 @@ one after another, however few the threads are.
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 
+from dbsync_pipeline.engine.rounds import Rounds
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.pending.queue import DueDestination
 
@@ -32,11 +33,13 @@ class Stint:
     """A thread's time at one destination.
 
     Attributes:
+        in_round: it is one delivery, together with others.
         stop: ends it between two batches.
     """
 
     since: float
     failing: bool
+    in_round: bool = False
     stop: Event = field(default_factory=Event)
 
 
@@ -55,6 +58,7 @@ class Dispatcher:
         due: returns the destinations that have something due, at most as many as it is asked for.
         serve: works at one destination until nothing is left there, or its stint is told to stop.
         wait: returns after so many seconds, or as soon as something may have become due.
+        rounds: serve those that they can, together.
         workers: threads.
     """
 
@@ -64,12 +68,14 @@ class Dispatcher:
         serve: Callable[[str, Stint], None],
         wait: Callable[[float], object],
         *,
+        rounds: Rounds | None = None,
         workers: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._due = due
         self._serve = serve
         self._wait = wait
+        self._rounds = rounds
         self._workers = workers
         self._clock = clock
         self._running: dict[str, tuple[Stint, Future[None]]] = {}
@@ -107,7 +113,7 @@ class Dispatcher:
                     elif self._clock() - last_work >= idle_seconds:
                         return
                     pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-                    self._wait(pause)
+                    self._pause(pause)
             finally:
                 for stint in self._stints:
                     stint.stop.set()
@@ -116,6 +122,19 @@ class Dispatcher:
     @property
     def _stints(self) -> list[Stint]:
         return [stint for stint, _ in self._running.values()]
+
+    def _pause(self, seconds: float) -> None:
+        """Wait until a round is over, or else for what may become due."""
+        in_round = [future for stint, future in self._running.values() if stint.in_round]
+        if in_round:
+            wait(in_round, seconds)
+            seconds = 0
+        self._wait(seconds)
+
+    @property
+    def _free(self) -> int:
+        """How many threads nobody has for a stint of its own; what is in a round takes them in turn."""
+        return self._workers - sum(not stint.in_round for stint in self._stints)
 
     def _collect(self, note: Callable[[str], None]) -> None:
         for destination_id, (_, future) in list(self._running.items()):
@@ -129,17 +148,20 @@ class Dispatcher:
                     note(f"{destination_id}: {error.what}")
                 elif error is not None:
                     raise error
+        if self._rounds is not None:
+            self._rounds.finish()
 
     def _begin(self, threads: ThreadPoolExecutor) -> bool:
         now = self._clock()
         resting = {name for name, rest in self._rests.items() if now < rest.until}
-        waiting = [
+        due = [
             DueDestination(entry.destination_id, entry.failing or entry.destination_id in self._rests)
             for entry in self._due(_LOOK_AHEAD * self._workers + len(resting))
             if entry.destination_id not in self._running.keys() | resting
         ]
+        waiting = self._begin_round(due, threads)
         failing = sum(stint.failing for stint in self._stints)
-        free = self._workers - len(self._running)
+        free = self._free
         # Sorting keeps the order of waiting within the two kinds.
         for entry in sorted(waiting, key=lambda entry: entry.failing):
             if not free:
@@ -154,7 +176,20 @@ class Dispatcher:
             stint = Stint(self._clock(), entry.failing)
             self._running[entry.destination_id] = stint, threads.submit(self._serve, entry.destination_id, stint)
             free -= 1
-        return bool(waiting)
+        return bool(due)
+
+    def _begin_round(self, due: list[DueDestination], threads: ThreadPoolExecutor) -> list[DueDestination]:
+        """Send what those of the longest waiting that can be served together need; return the others."""
+        in_rounds = sum(stint.in_round for stint in self._stints)
+        room = _LOOK_AHEAD * self._workers - in_rounds if self._free else 0
+        together = [entry.destination_id for entry in due if not entry.failing][:room]
+        if self._rounds is None or not together:
+            return due
+        begun = self._rounds.begin(together)
+        for destination_id, send in begun.sending.items():
+            stint = Stint(self._clock(), failing=False, in_round=True)
+            self._running[destination_id] = stint, threads.submit(send)
+        return [entry for entry in due if entry.destination_id not in together or entry.destination_id in begun.alone]
 
     def _make_room(self, stints: Iterable[Stint]) -> None:
         for stint in stints:

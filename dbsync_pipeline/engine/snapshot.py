@@ -15,9 +15,11 @@ from psycopg.types.json import Jsonb
 from psycopg.waiting import Wait
 
 from dbsync_pipeline import binary_copy
+from dbsync_pipeline.binary_copy import Columns
 from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.errors import NotInstalledError, UnreachableError
 from dbsync_pipeline.mappings.installed import INSTALLED
+from dbsync_pipeline.mappings.spec import TenancyId
 
 _BLOCK_BYTES = 1 << 20
 
@@ -120,6 +122,16 @@ class Snapshot:
             assert result is not None
             rows = binary_copy.written(result)
             yield (rows[at : at + _BLOCK_BYTES] for at in range(0, len(rows), _BLOCK_BYTES))
+
+    def by_tenancy(self, queries: Iterable[tuple[bytes, Sequence[object]]]) -> list[dict[TenancyId, Columns]]:
+        """Return the rows of each of some queries by their first column, the tenancy, as `select` would have them.
+
+        All of them are held; the view outlives an error.
+        """
+        with self.outliving(), self.connection.pipeline() as pipeline:
+            cursors = [psycopg.RawCursor(self.connection).execute(*query, binary=True) for query in queries]
+            pipeline.sync()
+            return [binary_copy.by_first_column(cursor) for cursor in cursors]
 
     def _blocks(self, statement: sql.Composed, own: list[psycopg.Error]) -> Generator[bytes]:
         try:

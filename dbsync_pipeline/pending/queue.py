@@ -10,11 +10,12 @@ only once may leave tombstones out.
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import LiteralString, Self
+from typing import LiteralString, Self, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -28,6 +29,12 @@ from dbsync_pipeline.pending.tally import COUNTED, Outcome, counted
 
 _WORKER_LOCK_CLASS = 0x6462_7379  # "dbsy": workers are told apart by the second half of the advisory lock's key.
 _LONGEST_ERROR_CHARACTERS = 2_000
+
+Key = tuple[str, TenancyId, str]
+"""Destination, tenancy and mapping of a row."""
+
+_Item = TypeVar("_Item", bound="PendingItem")
+_Value = TypeVar("_Value", int, str)
 
 _LISTEN = sql.SQL("listen {}").format(sql.Identifier(PENDING_CHANNEL))
 _UNLISTEN = sql.SQL("unlisten {}").format(sql.Identifier(PENDING_CHANNEL))
@@ -96,11 +103,7 @@ select exists (table due), exists (table later)
 """
 )
 
-_CLAIM = (
-    _DUE
-    + """
-        and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
-        and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+_CLAIM_ORDERED = """
     order by p.pending_since
     limit %(limit)s
     for update skip locked
@@ -115,16 +118,36 @@ where (p.destination_id, p.tenancy_id, p.mapping_id) = (due.destination_id, due.
 returning p.tenancy_id, p.mapping_id, p.wanted, p.epoch, p.attempts,
     extract(epoch from clock_timestamp() - p.pending_since)::double precision as waited_seconds
 """
+
+_CLAIM = (
+    _DUE
+    + """
+        and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
+        and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
+"""
+    + _CLAIM_ORDERED
+)
+
+_CLAIM_OF_MANY = (
+    _ALIVE  # noqa: S608 -- made of constants
+    + """
+, due as (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.destination_id = any(%(destinations)s) and
+"""
+    + _IS_FREE
+    + _CLAIM_ORDERED
+    + ", p.destination_id, p.reached"
 )
 
 # Rows are locked in the order in which the sequencer takes them; the update itself promises none.
 _ORDERED = """
 with mine as materialized (
-    select p.tenancy_id, p.mapping_id, done.reached, done.last_error
+    select p.destination_id, p.tenancy_id, p.mapping_id, done.reached, done.last_error
     from dbsync.pending p
-    join jsonb_populate_recordset(null::dbsync.pending, %(rows)s) as done using (tenancy_id, mapping_id)
-    where p.destination_id = %(destination)s
-    order by p.tenancy_id, p.mapping_id
+    join jsonb_populate_recordset(null::dbsync.pending, %(rows)s) as done
+        using (destination_id, tenancy_id, mapping_id)
+    order by p.destination_id, p.tenancy_id, p.mapping_id
     for update of p
 )
 """
@@ -133,7 +156,7 @@ update dbsync.pending p set
 """
 _MINE = """
 from mine
-where p.destination_id = %(destination)s and p.tenancy_id = mine.tenancy_id and p.mapping_id = mine.mapping_id
+where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, mine.tenancy_id, mine.mapping_id)
     -- Whoever lost the lease has nothing to say: another worker has the row by now, or a resync has begun.
     and p.lease_worker = %(worker)s
 """
@@ -225,8 +248,9 @@ _GIVE_BACK = (
 _RENEW = """
 with mine as materialized (
     select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
-    where p.destination_id = %(destination)s and p.lease_worker = %(worker)s and p.wanted > p.reached and not p.paused
-    order by p.tenancy_id, p.mapping_id
+    where p.destination_id = any(%(destinations)s) and p.lease_worker = %(worker)s
+        and p.wanted > p.reached and not p.paused
+    order by p.destination_id, p.tenancy_id, p.mapping_id
     for update
 )
 update dbsync.pending p set lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
@@ -237,8 +261,8 @@ where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, min
 _RELEASE = """
 with mine as materialized (
     select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
-    where p.destination_id = %(destination)s and p.lease_worker = %(worker)s
-    order by p.tenancy_id, p.mapping_id
+    where p.destination_id = any(%(destinations)s) and p.lease_worker = %(worker)s
+    order by p.destination_id, p.tenancy_id, p.mapping_id
     for update
 )
 update dbsync.pending p set lease_worker = null, lease_until = null, attempts = greatest(p.attempts - 1, 0)
@@ -265,6 +289,18 @@ class PendingItem:
     epoch: int
     attempts: int
     waited_seconds: float
+
+
+@dataclass(frozen=True)
+class SharedItem(PendingItem):
+    """A row that was claimed together with rows of other destinations.
+
+    Attributes:
+        reached: sequence id up to which the destination has said that it has everything.
+    """
+
+    destination_id: str
+    reached: int
 
 
 @dataclass(frozen=True)
@@ -346,12 +382,136 @@ def destinations_pending(
     return [destination_id for (destination_id,) in rows]
 
 
-class PendingQueue:
-    """One worker's view of the pending rows of one destination.
+class _Claims:
+    """What one worker has claimed.
 
     It needs a session of its own for as long as the worker lives: the session's advisory lock is what tells others
-    that the worker is alive. Behind a pooler that shares sessions, leases still end by time, and `wait` by its own.
+    that the worker is alive. Behind a pooler that shares sessions, leases still end by time.
     """
+
+    def __init__(self, connection: psycopg.Connection, *, lease_seconds: float, clock: Callable[[], float]) -> None:
+        self._connection = connection
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._claimed = clock()
+        row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
+        assert row is not None
+        self._worker: int = row[0]
+
+    def _leave(self, destinations: Collection[str]) -> None:
+        # The lock may be gone a moment before the claims; they are free then, too.
+        self._connection.execute(
+            _LEAVE, {"destinations": list(destinations), "worker": self._worker, "lock_class": _WORKER_LOCK_CLASS}
+        )
+
+    def _claim(self, statement: LiteralString, rows: type[_Item], **what: object) -> list[_Item]:
+        self._claimed = self._clock()
+        with self._connection.cursor(row_factory=class_row(rows)) as cursor:
+            cursor.execute(
+                statement,
+                {
+                    "lock_class": _WORKER_LOCK_CLASS,
+                    "worker": self._worker,
+                    "lease_seconds": self._lease_seconds,
+                    **what,
+                },
+            )
+            return cursor.fetchall()
+
+    def _renew(self, destinations: Collection[str]) -> None:
+        """Keep what is claimed for as long again, once a third of its time is over."""
+        if self._clock() - self._claimed < self._lease_seconds / 3:
+            return
+        self._claimed = self._clock()
+        # What ails the session is said when the turn is completed; until then the lease ends by time.
+        with suppress(psycopg.Error):
+            self._connection.execute(
+                _RENEW,
+                {"destinations": list(destinations), "worker": self._worker, "lease_seconds": self._lease_seconds},
+            )
+
+    def _update(
+        self,
+        statement: LiteralString,
+        column: str,
+        values: Mapping[Key, int] | Mapping[Key, str],
+        **more: object,
+    ) -> None:
+        if not values:
+            return
+        self._connection.execute(
+            statement,
+            {
+                "worker": self._worker,
+                "rows": Jsonb(
+                    [
+                        {
+                            "destination_id": destination_id,
+                            "tenancy_id": str(tenancy_id),
+                            "mapping_id": mapping_id,
+                            column: value,
+                        }
+                        for (destination_id, tenancy_id, mapping_id), value in values.items()
+                    ]
+                ),
+                **more,
+            },
+        )
+
+
+class SharedQueue(_Claims):
+    """One worker's view of the pending rows of several destinations, which it claims, and ends, together.
+
+    Whatever fails is given back, for a worker of its destination alone to find out why, and to note it.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection, *, lease_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(connection, lease_seconds=lease_seconds, clock=clock)
+        self._open = Counter[str]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._connection.closed:
+            self._leave(self._open)
+
+    def claim(self, destinations: list[str], limit: int) -> list[SharedItem]:
+        """Take the rows of some destinations that have waited longest and are due."""
+        items = self._claim(_CLAIM_OF_MANY, SharedItem, destinations=destinations, limit=limit)
+        self._open.update(item.destination_id for item in items)
+        return items
+
+    def renew(self) -> None:
+        """Keep what is claimed; to be called often."""
+        self._renew(self._open)
+
+    def complete(self, reached: Mapping[Key, int], *, complete_up_to: int, outcomes: Iterable[Outcome]) -> None:
+        """Record how far rows are durable in their destinations and give them back, as `PendingQueue.complete` does."""
+        self._update(
+            _COMPLETE,
+            "reached",
+            reached,
+            complete_up_to=complete_up_to,
+            **counted("postgres", self._worker, outcomes),
+        )
+        self._ended(reached)
+
+    def give_back(self, keys: Collection[Key]) -> None:
+        """Give back rows of which nothing was sent, as if they had not been claimed."""
+        self._update(_GIVE_BACK, "reached", dict.fromkeys(keys, 0))
+        self._ended(keys)
+
+    def _ended(self, keys: Iterable[Key]) -> None:
+        self._open -= Counter(destination_id for destination_id, _, _ in keys)
+
+
+class PendingQueue(_Claims):
+    """One worker's view of the pending rows of one destination."""
 
     def __init__(
         self,
@@ -362,15 +522,9 @@ class PendingQueue:
         retry: RetryPolicy,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, lease_seconds=lease_seconds, clock=clock)
         self._destination_id = destination_id
-        self._lease_seconds = lease_seconds
         self._retry = retry
-        self._clock = clock
-        self._claimed = clock()
-        row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
-        assert row is not None
-        self._worker: int = row[0]
         self._listens = False
 
     def __enter__(self) -> Self:
@@ -382,9 +536,7 @@ class PendingQueue:
         if not self._connection.closed:
             if self._listens:
                 self._connection.execute(_UNLISTEN)
-            # The lock may be gone a moment before the claims; they are free then, too.
-            parameters = {"destination": self._destination_id, "worker": self._worker, "lock_class": _WORKER_LOCK_CLASS}
-            self._connection.execute(_LEAVE, parameters)
+            self._leave([self._destination_id])
 
     def claim(
         self, limit: int, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
@@ -393,21 +545,14 @@ class PendingQueue:
         if self._listens:
             # What was notified until now is seen by this claim; kept, it would pile up while there is work.
             self.wait(0)
-        self._claimed = self._clock()
-        with self._connection.cursor(row_factory=class_row(PendingItem)) as cursor:
-            cursor.execute(
-                _CLAIM,
-                {
-                    "lock_class": _WORKER_LOCK_CLASS,
-                    "destination": self._destination_id,
-                    "tenancies": tenancies,
-                    "mappings": mappings,
-                    "limit": limit,
-                    "worker": self._worker,
-                    "lease_seconds": self._lease_seconds,
-                },
-            )
-            return cursor.fetchall()
+        return self._claim(
+            _CLAIM,
+            PendingItem,
+            destination=self._destination_id,
+            tenancies=tenancies,
+            mappings=mappings,
+            limit=limit,
+        )
 
     def listen(self) -> None:
         """Have the sequencer wake this worker from now on when it waits."""
@@ -415,23 +560,14 @@ class PendingQueue:
         self._listens = True
 
     def renew(self) -> None:
-        """Keep what is claimed for as long again, once a third of its time is over; to be called while at it."""
-        if self._clock() - self._claimed < self._lease_seconds / 3:
-            return
-        self._claimed = self._clock()
-        # What ails the session is said when the turn is completed; until then the lease ends by time.
-        with suppress(psycopg.Error):
-            self._connection.execute(
-                _RENEW,
-                {
-                    "destination": self._destination_id,
-                    "worker": self._worker,
-                    "lease_seconds": self._lease_seconds,
-                },
-            )
+        """Keep what is claimed; to be called often while at it."""
+        self._renew([self._destination_id])
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something may have become pending since the last claim, at most so long; return whether it has."""
+        """Wait until something may have become pending since the last claim, at most so long; return whether it has.
+
+        Behind a pooler that shares sessions, it always takes the time.
+        """
         return wait_for_work(self._connection, seconds)
 
     def complete(
@@ -446,7 +582,7 @@ class PendingQueue:
             outcomes: what was delivered of them, counted whether or not the lease was lost meanwhile.
         """
         added = counted(self._destination_id, self._worker, outcomes)
-        self._update(_COMPLETE, "reached", reached, complete_up_to=complete_up_to, **added)
+        self._update(_COMPLETE, "reached", self._keys(reached), complete_up_to=complete_up_to, **added)
 
     def back_off(self, errors: dict[tuple[TenancyId, str], str], *, outage_seconds: float | None = None) -> None:
         """Give rows back that failed; each rests for longer than the last time, up to the policy's maximum.
@@ -463,7 +599,8 @@ class PendingQueue:
         self._update(
             _BACK_OFF,
             "last_error",
-            messages,
+            self._keys(messages),
+            destination=self._destination_id,
             retry_base=self._retry.base_seconds,
             retry_max=longest,
             spread=spread,
@@ -472,39 +609,18 @@ class PendingQueue:
 
     def give_back(self, keys: Collection[tuple[TenancyId, str]]) -> None:
         """Give back rows of which nothing was sent, as if they had not been claimed."""
-        self._update(_GIVE_BACK, "reached", dict.fromkeys(keys, 0))
+        self._update(_GIVE_BACK, "reached", self._keys(dict.fromkeys(keys, 0)))
 
     def release(self) -> None:
         """Give back everything this worker still has claimed, as if it had not been tried."""
-        self._connection.execute(_RELEASE, {"destination": self._destination_id, "worker": self._worker})
+        self._connection.execute(_RELEASE, {"destinations": [self._destination_id], "worker": self._worker})
 
     def retry_now(self, *, tenancies: list[str] | None = None, mappings: list[str] | None = None) -> None:
         """Make what rests after a failure due at once."""
         retry_now(self._connection, destination_id=self._destination_id, tenancies=tenancies, mappings=mappings)
 
-    def _update(
-        self,
-        statement: LiteralString,
-        column: str,
-        values: Mapping[tuple[TenancyId, str], int] | Mapping[tuple[TenancyId, str], str],
-        **more: object,
-    ) -> None:
-        if not values:
-            return
-        self._connection.execute(
-            statement,
-            {
-                "destination": self._destination_id,
-                "worker": self._worker,
-                "rows": Jsonb(
-                    [
-                        {"tenancy_id": str(tenancy_id), "mapping_id": mapping_id, column: value}
-                        for (tenancy_id, mapping_id), value in values.items()
-                    ]
-                ),
-                **more,
-            },
-        )
+    def _keys(self, values: Mapping[tuple[TenancyId, str], _Value]) -> dict[Key, _Value]:
+        return {(self._destination_id, *pair): value for pair, value in values.items()}
 
 
 def _storable(text: str) -> str:

@@ -11,6 +11,7 @@ from dbsync_pipeline.demo import samples
 from dbsync_pipeline.destinations.base import Batch
 from dbsync_pipeline.destinations.postgres import destination
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
+from dbsync_pipeline.destinations.postgres.together import MOST_BYTES
 from dbsync_pipeline.mappings.types import data_type
 from dbsync_pipeline_tests.harness import External, Harness
 from dbsync_pipeline_tests.invariants.stepping import WatchedWorker
@@ -120,7 +121,7 @@ def together(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
 
 def test_much_goes_by_copy(pipeline: Harness, tenancy: UUID, copy: External, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = together(monkeypatch)
-    pipeline.app.user(tenancy, displayName="x" * destination._TOGETHER_BYTES)
+    pipeline.app.user(tenancy, displayName="x" * MOST_BYTES)
     pipeline.drain()
     assert attempts == [(1, False)]
     copy.assert_equal()

@@ -25,12 +25,14 @@ from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.engine.cycle import SyncCycle, SyncResult
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.pending.queue import destinations_due
 from dbsync_pipeline.retention import purge
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.expected import EXPECTED
 from dbsync_pipeline_tests.harness import External, Harness, init_source
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedSequencer, WatchedWorker, expire_leases, kill
 from dbsync_pipeline_tests.model.outages import Failure, Outages, Place
+from dbsync_pipeline_tests.serving import serving
 
 _FEWEST_TENANCIES = 2
 _SESSIONS = 3
@@ -158,6 +160,9 @@ class PipelineMachine(RuleBasedStateMachine):
             for owner, name, url in places
         ]
         self.places: list[Place] = [None, *self.externals]
+        self.opened = ExitStack()
+        self.serving = self.opened.enter_context(serving(self.pipeline))
+        self.sending: list[Callable[[], None]] = []
         if delivered:
             self.pipeline.drain()
 
@@ -273,6 +278,22 @@ class PipelineMachine(RuleBasedStateMachine):
         worker = WatchedWorker(self.pipeline, chunk_rows=chunk_rows, batch_size=batch_size, external=place)
         self._check_results(place, worker.cycle.run_once())
         worker.close()
+        self._check_checkpoints()
+
+    @rule(sends=st.integers(0, 3), ends=st.booleans())
+    def deliver_in_rounds(self, sends: int, *, ends: bool) -> None:
+        """Begin a round of the external databases that have something due, or go on with one, and perhaps end it."""
+        if not self.sending:
+            due = [entry.destination_id for entry in destinations_due(self.pipeline.admin, 100)]
+            begun = self.serving.begin(due)
+            self.sending = list(begun.sending.values())
+            for place in self.externals:
+                if place.destination_id in begun.alone and self.outages.of(place) is None:
+                    self._check_results(place, self.serving.alone(place.destination_id))
+        for _ in range(min(sends, len(self.sending))):
+            self.sending.pop()()
+        if ends:
+            self.serving.rounds.finish()
         self._check_checkpoints()
 
     def _is_closed(self, place: Place) -> bool:
@@ -421,6 +442,7 @@ class PipelineMachine(RuleBasedStateMachine):
             return
         with ExitStack() as stack:
             stack.callback(self.outages.close)
+            stack.callback(self.opened.close)
             for session in self.sessions:
                 stack.callback(session.connection.close)
             for numbering in self.numbering:

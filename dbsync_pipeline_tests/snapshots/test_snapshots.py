@@ -86,7 +86,7 @@ def extraction(pipeline: Harness) -> Iterator[tuple[str, str]]:
 
 def external(pipeline: Harness) -> Iterator[tuple[str, str]]:
     merges = pipeline.pipeline.external_merges
-    yield "external", readable(merges.move.decode(), merges.strangers_given.decode())
+    yield "external", readable(merges.move.decode(), merges.tables.intact(pipeline.catalog.mappings[:2]).decode())
     for mapping in pipeline.catalog.mappings:
         merge = merges.of(mapping)
         made = pipeline.pipeline.extractions.of(mapping)

@@ -7,13 +7,11 @@ it can neither bring back a deleted row nor undo a newer one (I5, I6).
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from dbsync_pipeline import binary_copy
-from dbsync_pipeline.binary_copy import Array
 from dbsync_pipeline.destinations.base import (
     BINARY,
     Batch,
@@ -29,6 +27,7 @@ from dbsync_pipeline.destinations.postgres.first_load import FirstLoad
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import Merges
+from dbsync_pipeline.destinations.postgres.together import MOST_BYTES, Mark, Move, Together, move_later
 from dbsync_pipeline.errors import (
     BadRowError,
     DbsyncError,
@@ -40,20 +39,7 @@ from dbsync_pipeline.errors import (
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
-
-@dataclass(frozen=True)
-class _Mark:
-    """A checkpoint as it stands there; it counts as long as the mapping is still what it was written for."""
-
-    version: str
-    epoch: int
-    sequence_id: int
-
-
 _OUTDATED_EPOCH = -1
-
-_TOGETHER_BYTES = 262_144
-"""Up to so much is cut into columns here; of more, a COPY costs less."""
 
 
 class PostgresDestination(Destination):
@@ -90,7 +76,7 @@ class PostgresDestination(Destination):
         self._looked_at = False
         self._failed = False
         self._first_load = FirstLoad(merges)
-        self._found: dict[Pair, _Mark] = {}
+        self._found: dict[Pair, Mark] = {}
         self._unready: dict[str, DbsyncError] = {}
 
     def close(self) -> None:
@@ -259,15 +245,17 @@ class PostgresDestination(Destination):
         slices = [entry for batch in batches for entry in batch.slices]
         if (
             session is None
-            or sum(len(batch.block) for batch in batches) > _TOGETHER_BYTES
+            or sum(len(batch.block) for batch in batches) > MOST_BYTES
             or any(entry.first or entry.pair not in self._found for entry in slices)
             or any(self._first_load.left_without_key(batch.mapping) for batch in batches)
             or any(batch.mapping.mapping_id in self._unready for batch in batches)
         ):
             return False
         try:
-            with self._doubted_if_it_fails(), session.turn() as connection:
-                written = self._write_together(session, connection, batches, slices)
+            with self._doubted_if_it_fails():
+                rows = [(batch.mapping, binary_copy.columns(batch.block)) for batch in batches]
+                moves = [self._move_of(entry) for entry in slices]
+                written = Together(self._merges, session, self._owner).write(rows, moves)
         except UnreachableError:
             raise
         except DbsyncError:
@@ -277,38 +265,6 @@ class PostgresDestination(Destination):
                 self._first_load.committed(batch.mapping, batch.slices, None)
             self._found |= {entry.pair: self._mark(entry) for entry in slices}
         return written
-
-    def _write_together(
-        self,
-        session: ExternalSession,
-        connection: psycopg.Connection,
-        batches: Sequence[Batch],
-        slices: Sequence[Slice],
-    ) -> bool:
-        """Write them, unless another worker has moved a checkpoint, or a row is of another tenancy."""
-        with connection.pipeline() as pipeline, connection.transaction():
-            session.share(2 * len(batches) + 2)
-            moved = self._move_later(connection, slices)
-            tenancies: list[bytes] = []
-            for batch in batches:
-                merge, columns = self._merges.of(batch.mapping), binary_copy.columns(batch.block)
-                if not columns:
-                    continue
-                given = [
-                    Array.of(values, column.bare_type) for values, column in zip(columns, merge.columns, strict=True)
-                ]
-                tenancies += columns[0]
-                if any(map(binary_copy.is_negative, columns[-1])):
-                    connection.execute(merge.remove_given, given)
-                connection.execute(merge.write_given, given)
-            strangers = connection.execute(
-                self._merges.strangers_given, [Array.of(tenancies, self._tables.tenancy_type), self._owner]
-            )
-            pipeline.sync()
-            if moved.rowcount != len(slices) or strangers.fetchone() != (0,):
-                raise psycopg.Rollback
-            return True
-        return False
 
     def record(self, slices: Iterable[Slice]) -> None:
         """Move the checkpoints of slices that held nothing; all others moved with their rows.
@@ -332,8 +288,8 @@ class PostgresDestination(Destination):
             return False
         return found.sequence_id >= mark.sequence_id
 
-    def _mark(self, entry: Slice) -> _Mark:
-        return _Mark(self._catalog.mapping(entry.pair.mapping_id).code_version, entry.epoch, entry.upto)
+    def _mark(self, entry: Slice) -> Mark:
+        return Mark(self._catalog.mapping(entry.pair.mapping_id).code_version, entry.epoch, entry.upto)
 
     def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
         """Write the rows and take them back; single columns are not tried, as the database names the one at fault."""
@@ -408,32 +364,19 @@ class PostgresDestination(Destination):
         for entry in slices:
             pair, mark = entry.pair, self._mark(entry)
             if pair in self._found:
-                moved = self._move_later(connection, [entry])
+                moved = move_later(connection, self._merges, [self._move_of(entry)])
             else:
                 values = [mark.version, mark.epoch, mark.sequence_id, pair.tenancy_id, pair.mapping_id]
                 moved = connection.execute(first, values)
             if not moved.rowcount:
                 raise SupersededError(f"another worker delivered {pair.mapping_id} to {self._id}")
 
-    def _move_later(self, connection: psycopg.Connection, slices: Sequence[Slice]) -> psycopg.Cursor:
-        """Move checkpoints that were found; fewer rows are moved where another worker has been there since."""
-        marks = [self._mark(entry) for entry in slices]
-        found = [self._found[entry.pair] for entry in slices]
-        values = {
-            "tenancies": [str(entry.pair.tenancy_id) for entry in slices],
-            "mappings": [entry.pair.mapping_id for entry in slices],
-            "versions": [mark.version for mark in marks],
-            "epochs": [mark.epoch for mark in marks],
-            "sequences": [mark.sequence_id for mark in marks],
-            "found_versions": [mark.version for mark in found],
-            "found_epochs": [mark.epoch for mark in found],
-            "found_sequences": [mark.sequence_id for mark in found],
-        }
-        return connection.execute(self._merges.move, values)
+    def _move_of(self, entry: Slice) -> Move:
+        return Move(entry.pair, self._found[entry.pair], self._mark(entry))
 
 
-def _marks(rows: Iterable[tuple[TenancyId, str, str, int, int]]) -> dict[Pair, _Mark]:
-    return {Pair(tenancy, mapping): _Mark(version, epoch, upto) for tenancy, mapping, version, epoch, upto in rows}
+def _marks(rows: Iterable[tuple[TenancyId, str, str, int, int]]) -> dict[Pair, Mark]:
+    return {Pair(tenancy, mapping): Mark(version, epoch, upto) for tenancy, mapping, version, epoch, upto in rows}
 
 
 @contextmanager

@@ -71,6 +71,11 @@ class KeptSessions:
     ) -> None:
         self._close_those(lambda _kept: True)
 
+    def rests(self, connection: str) -> bool:
+        """Tell whether a session that was opened by a connection string rests here."""
+        with self._lock:
+            return any(kept.connection == connection for kept in self._resting)
+
     def take(self, destination_id: str, connection: str) -> ExternalSession | None:
         """Return the session that was used last of those opened by a connection string; None where none rests here.
 

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import socket
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from dbsync_pipeline.destinations.postgres.address import Address
+from dbsync_pipeline.destinations.postgres.watch import WATCH
 from dbsync_pipeline.errors import (
     BadRowError,
     DbsyncError,
@@ -77,7 +77,8 @@ class ExternalSession:
         self.staged = set[str]()
         """Ids of the mappings that this session has made a stage for."""
         self._limits = limits
-        self._silent_at = 0.0
+        self.silent_at = math.inf
+        """When the server is taken for silent, by `time.monotonic`; for the watch."""
         self._connection: psycopg.Connection | None = None
         with self._own_errors():
             self._connection = self.connection = psycopg.connect(
@@ -128,20 +129,13 @@ class ExternalSession:
     @contextmanager
     def turn(self) -> Generator[psycopg.Connection]:
         """Give the connection for a piece of work, and cut it off when the server falls silent meanwhile."""
-        over = threading.Event()
         self.progress()
-        watch = threading.Thread(target=self._watch, args=(over,), name=f"watch {self.place}", daemon=True)
-        watch.start()
-        try:
-            with self._own_errors():
-                yield self.connection
-        finally:
-            over.set()
-            watch.join()
+        with self._own_errors(), WATCH.over(self):
+            yield self.connection
 
     def progress(self) -> None:
         """Note that the server is not silent; who sends much data says so after every block."""
-        self._silent_at = time.monotonic() + self._limits.statement + _GRACE_SECONDS
+        self.silent_at = time.monotonic() + self._limits.statement + _GRACE_SECONDS
 
     def share(self, statements: int) -> None:
         """Have the rest of the transaction's statements take no longer together than one may otherwise."""
@@ -152,12 +146,12 @@ class ExternalSession:
         """Give the rest of the transaction's statements longer than usual."""
         limit = self._limits.statement + seconds
         self.connection.execute("select set_config('statement_timeout', %s, true)", [f"{limit * 1_000:.0f}ms"])
-        self._silent_at = time.monotonic() + limit + _GRACE_SECONDS
+        self.silent_at = time.monotonic() + limit + _GRACE_SECONDS
 
     def patiently(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass blocks on; while one is waited for, it is not the server that is silent."""
         while True:
-            self._silent_at = math.inf
+            self.silent_at = math.inf
             block = next(blocks, None)
             self.progress()
             if block is None:
@@ -174,13 +168,7 @@ class ExternalSession:
                     copy.write(block)
             cursor.execute("select set_config('statement_timeout', %s, true)", [self._statement_timeout])
 
-    def _watch(self, over: threading.Event) -> None:
-        while not over.wait(min(_GRACE_SECONDS, max(0.0, self._silent_at - time.monotonic()))):
-            if time.monotonic() >= self._silent_at:
-                self._cut()
-                return
-
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """Shut the socket down under whoever waits at it; closing the connection is their business."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as wire:
             wire.shutdown(socket.SHUT_RDWR)

@@ -33,27 +33,17 @@ class Merges:
 
     @cached_property
     def move(self) -> bytes:
-        """Move checkpoints, arrays of them, from where they were found; no row for one that was moved meanwhile."""
+        """Move checkpoints, given as JSON, from where they were found; no row for one that was moved meanwhile."""
         return (
             sql.SQL(
                 "update {checkpoint} as c set version = m.version, epoch = m.epoch, sequence_id = m.sequence_id, "
-                "recorded_at = clock_timestamp() from unnest(%(tenancies)s::{tenancy}[], %(mappings)s::text[], "
-                "%(versions)s::text[], %(epochs)s::integer[], %(sequences)s::bigint[], %(found_versions)s::text[], "
-                "%(found_epochs)s::integer[], %(found_sequences)s::bigint[]) as m (tenancy_id, mapping_id, version, "
-                "epoch, sequence_id, found_version, found_epoch, found_sequence_id) "
+                "recorded_at = clock_timestamp() from json_to_recordset(%s::json) as m (tenancy_id {tenancy}, "
+                "mapping_id text, version text, epoch integer, sequence_id bigint, found_version text, "
+                "found_epoch integer, found_sequence_id bigint) "
                 "where (c.tenancy_id, c.mapping_id, c.version, c.epoch, c.sequence_id) "
                 "= (m.tenancy_id, m.mapping_id, m.found_version, m.found_epoch, m.found_sequence_id)"
             )
             .format(checkpoint=self.tables.checkpoint, tenancy=self._tenancy)
-            .as_bytes(None)
-        )
-
-    @cached_property
-    def strangers_given(self) -> bytes:
-        """Count tenancies, of an array, that are not the one given."""
-        return (
-            sql.SQL("select count(*) from unnest(%s::{}[]) as given (tenancy_id) where tenancy_id is distinct from %s")
-            .format(self._tenancy)
             .as_bytes(None)
         )
 

@@ -8,6 +8,7 @@ one session at a time, and each table by itself, so that one that cannot be made
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import LiteralString
 
 import psycopg
@@ -96,6 +97,7 @@ class ExternalTables:
         self._readers = readers
         # By code version: to generate those of twelve mappings takes as long as three small deliveries.
         self._known_fingerprints: dict[str, str] = {}
+        self._known_intact: dict[tuple[str, ...], bytes] = {}
 
     def table(self, mapping: SyncMapping) -> sql.Identifier:
         """Quoted name of a mapping's table."""
@@ -145,7 +147,7 @@ class ExternalTables:
     def outdated(self, listing: Iterable[tuple[str, str, bool]], mappings: Sequence[SyncMapping]) -> list[SyncMapping]:
         """Return the mappings whose tables are missing, or not as they have to be, by what `listing` has found."""
         installed = {object_id: (fingerprint, whole) for object_id, fingerprint, whole in listing}
-        return [entry for entry in mappings if installed.get(entry.mapping_id) != (self._fingerprint(entry), True)]
+        return [entry for entry in mappings if installed.get(entry.mapping_id) != (self.fingerprint(entry), True)]
 
     def install(self, connection: psycopg.Connection, mapping: SyncMapping, place: str) -> None:
         """Make or upgrade the table of a mapping, whatever the list says of it.
@@ -174,7 +176,7 @@ class ExternalTables:
                 "columns = excluded.columns, installed_at = clock_timestamp()"
             ).format(self._installed)
             names = [column.name for column in self.columns(mapping)]
-            connection.execute(remember, [mapping.mapping_id, self._fingerprint(mapping), names])
+            connection.execute(remember, [mapping.mapping_id, self.fingerprint(mapping), names])
 
     def size_bytes(self, connection: psycopg.Connection, mapping: SyncMapping) -> int:
         """Return how much the rows of a mapping's table take; 0 where it is not there."""
@@ -235,7 +237,8 @@ class ExternalTables:
         distrust = sql.SQL("update {} set version = '' where mapping_id = {}")
         connection.execute(distrust.format(self.checkpoint, sql.Literal(mapping.mapping_id)))
 
-    def _fingerprint(self, mapping: SyncMapping) -> str:
+    def fingerprint(self, mapping: SyncMapping) -> str:
+        """Tell what a mapping's table has to be from what it was."""
         known = self._known_fingerprints.get(mapping.code_version)
         if known is None:
             text = f"{_FORMAT} {self._readers} {self._create(mapping).as_string(None)}"
@@ -250,13 +253,45 @@ class ExternalTables:
 
         What the database's owner has dropped is made again; a key is also missing where a first load was cut short.
         """
-        listed = sql.SQL(
-            "select object_id, fingerprint, columns <@ array(select attname::text from pg_attribute "
-            "where attrelid = there.id and attnum > 0 and not attisdropped) "
-            "and exists (select from pg_index where indrelid = there.id and indisprimary) "
-            "from {} cross join to_regclass(format('%I.%I', {}, object_id)) as there (id) where there.id is not null"
-        ).format(self._installed, sql.Literal(self.schema))
-        return connection.execute(listed)
+        return connection.execute(self._listing)
+
+    # Both in one piece, as to put a statement together takes as long as to send it.
+    @cached_property
+    def _listing(self) -> bytes:
+        return (
+            sql.SQL(
+                "select object_id, fingerprint, columns <@ array(select attname::text from pg_attribute "
+                "where attrelid = there.id and attnum > 0 and not attisdropped) "
+                "and exists (select from pg_index where indrelid = there.id and indisprimary) as whole "
+                "from {} cross join to_regclass(quote_ident({}) || '.' || quote_ident(object_id)) as there (id) "
+                "where there.id is not null"
+            )
+            .format(self._installed, sql.Literal(self.schema))
+            .as_bytes(None)
+        )
+
+    def intact(self, mappings: Sequence[SyncMapping]) -> bytes:
+        """Tell whether the tables of mappings are as they have to be and have checkpoints of a tenancy, given by id."""
+        which = tuple(mapping.code_version for mapping in mappings)
+        known = self._known_intact.get(which)
+        if known is None:
+            wanted = [(entry.mapping_id, self.fingerprint(entry)) for entry in mappings]
+            known = self._known_intact[which] = (
+                sql.SQL(
+                    "select (select count(*) from (values {wanted}) as wanted (object_id, fingerprint) "
+                    "join ({listing}) as found using (object_id, fingerprint) "
+                    "join {checkpoint} as c on c.tenancy_id = %s and c.mapping_id = wanted.object_id "
+                    "where found.whole and c.version <> '') = {count}"
+                )
+                .format(
+                    wanted=joined(sql.SQL("({}, {})").format(*entry) for entry in wanted),
+                    listing=_raw(self._listing.decode()),
+                    checkpoint=self.checkpoint,
+                    count=sql.Literal(len(wanted)),
+                )
+                .as_bytes(None)
+            )
+        return known
 
     @property
     def _grantee(self) -> sql.Composable:

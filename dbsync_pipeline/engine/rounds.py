@@ -1,0 +1,316 @@
+"""Delivers few changes each to many destinations of a kind: one claim, one view and one query of a mapping for all.
+
+Many databases that change all the time would else cost the source a claim, a view and a query of each mapping for each
+of them, which is more than the changes themselves. A round takes those whose session is open, begins where the pending
+table says that each has come to, and leaves it to the destination to refuse where that is not so. What is not plain is
+left to a worker of that destination alone: a first load, many rows, tombstones that are gone, anything that fails.
+
+The loop that begins rounds also ends them, while the rows are sent by threads, so that a destination that hangs delays
+no other (I8). A slice ends where its round's view is complete (I1), and is marked as delivered when it is durable.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, SimpleQueue
+
+import psycopg
+
+from dbsync_pipeline.binary_copy import Columns
+from dbsync_pipeline.destinations.base import Pair, ProjectedColumn, ReadyDestination, Slice
+from dbsync_pipeline.engine.cycle import SyncResult
+from dbsync_pipeline.engine.engine import Delivery
+from dbsync_pipeline.engine.extraction import Extractions, parameters
+from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
+from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.installed import check_installed
+from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
+from dbsync_pipeline.pending.queue import Key, SharedItem, SharedQueue
+from dbsync_pipeline.pending.tally import Outcome
+from dbsync_pipeline.tracing import span
+
+logger = logging.getLogger(__name__)
+
+_FEW_ROWS = 20
+"""Of each pair at most: those of all destinations of a round are held at once, and a row may be large."""
+
+_MOST_PAIRS = 1_000
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What has become of the destinations that a round was to serve; those of neither kind, others are serving.
+
+    Attributes:
+        sending: what sends the rows of each, to be called by a thread.
+        alone: those that need a worker of their own.
+    """
+
+    sending: Mapping[str, Callable[[], None]]
+    alone: Collection[str]
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A pair of one destination, what of it goes with the round, and how many rows and tombstones these are."""
+
+    item: SharedItem
+    slice: Slice
+    live: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """What one destination gets of a round."""
+
+    destination: ReadyDestination
+    shares: Sequence[_Share]
+    rows: Sequence[tuple[SyncMapping, Columns]]
+
+    @property
+    def slices(self) -> list[Slice]:
+        return [share.slice for share in self.shares]
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What became of a parcel, and how long that took."""
+
+    parcel: _Parcel
+    written: bool
+    seconds: float
+
+
+@dataclass
+class _Claimed:
+    """What a round has claimed, and which of its destinations need a worker of their own."""
+
+    items: dict[str, list[SharedItem]]
+    alone: set[str] = field(default_factory=set[str])
+
+    def plain(self) -> list[SharedItem]:
+        """Return the items of all other destinations."""
+        return [item for name, items in self.items.items() if name not in self.alone for item in items]
+
+
+class Rounds:
+    """The rounds of one process; all but what `Begun.sending` does is for one thread.
+
+    Args:
+        queue: claims for all destinations.
+        catalog: the mappings in use.
+        extractions: what reads rows.
+        projection: the columns that a destination of the kind takes of a mapping.
+        reading: gives a session that freezes a view.
+        ready: returns those of some destinations that can be written at once.
+        report: takes in what became of each pair.
+    """
+
+    def __init__(
+        self,
+        queue: SharedQueue,
+        catalog: Catalog,
+        extractions: Extractions,
+        *,
+        projection: Callable[[SyncMapping], Sequence[ProjectedColumn]],
+        reading: Callable[[], AbstractContextManager[psycopg.Connection]],
+        ready: Callable[[Sequence[str]], dict[str, ReadyDestination]],
+        report: Callable[[list[SyncResult]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._catalog = catalog
+        self._extractions = extractions
+        self._projection = projection
+        self._reading = reading
+        self._ready = ready
+        self._report = report
+        self._clock = clock
+        self._doubted = set[str]()
+        self._sent: SimpleQueue[_Sent] = SimpleQueue()
+
+    def begin(self, destination_ids: Sequence[str]) -> Begun:
+        """Claim and read what waits for some destinations.
+
+        Raises:
+            UnreachableError: the source does not answer; the claims end with the session.
+            NotInstalledError: the source is not, or no longer, what these mappings need.
+        """
+        ready = self._ready([name for name in destination_ids if name not in self._doubted])
+        alone = {name for name in destination_ids if name not in ready}
+        # Its own worker finds out what the matter was, once.
+        self._doubted -= alone
+        if not ready:
+            return Begun({}, alone)
+        with span("round", destinations=len(ready)) as current:
+            claimed = self._claim(list(ready))
+            parcels = self._parcels(claimed, ready)
+            current.set_attribute("dbsync.pairs", sum(len(parcel.shares) for parcel in parcels))
+        self._queue.give_back([_key(item) for name in claimed.alone for item in claimed.items[name]])
+        sending = {parcel.destination.destination_id: partial(self._send, parcel) for parcel in parcels}
+        return Begun(sending, alone | claimed.alone)
+
+    def finish(self) -> None:
+        """End the claims of what was sent meanwhile, and keep the others."""
+        sent = [*self._taken()]
+        for upto in {_upto(entry.parcel) for entry in sent if entry.written}:
+            self._complete([entry for entry in sent if entry.written and _upto(entry.parcel) == upto], upto)
+        failed = [entry.parcel for entry in sent if not entry.written]
+        self._doubted |= {parcel.destination.destination_id for parcel in failed}
+        self._queue.give_back([_key(share.item) for parcel in failed for share in parcel.shares])
+        self._queue.renew()
+
+    def _claim(self, names: list[str]) -> _Claimed:
+        items: defaultdict[str, list[SharedItem]] = defaultdict(list)
+        for item in self._queue.claim(names, _MOST_PAIRS):
+            items[item.destination_id].append(item)
+        first = {name for name, of_one in items.items() if any(item.reached == 0 for item in of_one)}
+        return _Claimed(items, first)
+
+    def _parcels(self, claimed: _Claimed, ready: Mapping[str, ReadyDestination]) -> list[_Parcel]:
+        """Read the rows of what is claimed, and note which destinations cannot be served so."""
+        if not claimed.plain():
+            return []
+        with self._reading() as connection, take_snapshot(connection) as snapshot:
+            check_installed(snapshot.installed, self._catalog)
+            try:
+                shares = self._shares(claimed, snapshot)
+                rows = self._rows(shares, snapshot)
+            except psycopg.Error as error:
+                if snapshot.is_lost(error):
+                    raise
+                # Some mapping's own SQL fails.
+                claimed.alone |= claimed.items.keys()
+                return []
+        parcels: list[_Parcel] = []
+        for name, of_one in shares.items():
+            mine = [
+                (mapping, rows[mapping.mapping_id].get(share.slice.pair.tenancy_id, []))
+                for share in of_one
+                for mapping in [self._catalog.mapping(share.slice.pair.mapping_id)]
+            ]
+            parcels.append(_Parcel(ready[name], of_one, mine))
+        return parcels
+
+    def _shares(self, claimed: _Claimed, snapshot: Snapshot) -> dict[str, list[_Share]]:
+        """Measure what is claimed; a destination of which a pair has many rows, or lacks tombstones, is left out."""
+        upto = snapshot.complete_up_to
+        items = claimed.plain()
+        purged = snapshot.purged({_pair(item) for item in items})
+        claimed.alone |= {
+            item.destination_id for item in items if item.reached < purged.get(_pair(item), 0) or item.reached >= upto
+        }
+        groups = [*self._by_mapping(claimed.plain())]
+        queries = [
+            (self._extractions.of(mapping).extents, [*parameters([_slice(item, upto) for item in of_one]), _FEW_ROWS])
+            for mapping, of_one in groups
+        ]
+        shares: defaultdict[str, list[_Share]] = defaultdict(list)
+        for (_, of_one), extents in zip(groups, snapshot.ask(queries), strict=True):
+            for position, live, dead, _ in extents:
+                item = of_one[int(position)]
+                shares[item.destination_id].append(_Share(item, _slice(item, upto), live, dead))
+                if live + dead >= _FEW_ROWS:
+                    claimed.alone.add(item.destination_id)
+        return {name: of_one for name, of_one in shares.items() if name not in claimed.alone}
+
+    def _rows(
+        self, shares: Mapping[str, Sequence[_Share]], snapshot: Snapshot
+    ) -> Mapping[str, Mapping[TenancyId, Columns]]:
+        """Return mapping -> tenancy -> rows, from where the copy of the tenancy that lacks most has come to."""
+        lacking: defaultdict[str, dict[TenancyId, Slice]] = defaultdict(dict)
+        for share in (share for of_one in shares.values() for share in of_one):
+            pair = share.slice.pair
+            known = lacking[pair.mapping_id].get(pair.tenancy_id, share.slice)
+            if share.live + share.dead:
+                lacking[pair.mapping_id][pair.tenancy_id] = min(known, share.slice, key=lambda entry: entry.after)
+        wanted = {mapping_id: [*slices.values()] for mapping_id, slices in lacking.items() if slices}
+        queries = [
+            (
+                self._extractions.of(mapping).select(self._projection(mapping), renamed=False),
+                parameters(wanted[mapping.mapping_id]),
+            )
+            for mapping in self._catalog.mappings
+            if mapping.mapping_id in wanted
+        ]
+        found = dict(
+            zip(
+                (mapping.mapping_id for mapping in self._catalog.mappings if mapping.mapping_id in wanted),
+                snapshot.by_tenancy(queries),
+                strict=True,
+            )
+        )
+        return defaultdict(dict, found)
+
+    def _by_mapping(self, items: Iterable[SharedItem]) -> Iterable[tuple[SyncMapping, list[SharedItem]]]:
+        found: defaultdict[str, list[SharedItem]] = defaultdict(list)
+        for item in items:
+            found[item.mapping_id].append(item)
+        return [(self._catalog.mapping(mapping_id), of_one) for mapping_id, of_one in found.items()]
+
+    def _send(self, parcel: _Parcel) -> None:
+        started, written = self._clock(), False
+        with span("load", destination=parcel.destination.destination_id, pairs=len(parcel.shares)):
+            try:
+                written = parcel.destination.deliver(parcel.slices, parcel.rows)
+            except DbsyncError as error:
+                logger.debug("left to a worker of its own: %s", error.what)
+            finally:
+                self._sent.put(_Sent(parcel, written, self._clock() - started))
+
+    def _taken(self) -> Iterable[_Sent]:
+        while True:
+            try:
+                yield self._sent.get_nowait()
+            except Empty:
+                return
+
+    def _complete(self, sent: Sequence[_Sent], upto: int) -> None:
+        shares = [share for entry in sent for share in entry.parcel.shares]
+        self._queue.complete(
+            {_key(share.item): upto for share in shares},
+            complete_up_to=upto,
+            outcomes=[Outcome(share.item.mapping_id, share.live, share.dead) for share in shares],
+        )
+        for entry in sent:
+            self._report([*_results(entry)])
+        rows = sum(share.live + share.dead for share in shares)
+        logger.info("delivered", extra={"destinations": len(sent), "pairs": len(shares), "rows": rows})
+
+
+def _results(sent: _Sent) -> Iterable[SyncResult]:
+    size = sum(len(value) for _, columns in sent.parcel.rows for values in columns for value in values)
+    rows = sum(share.live + share.dead for share in sent.parcel.shares)
+    for share in sent.parcel.shares:
+        delivery = Delivery(
+            share.slice.pair,
+            share.slice.after,
+            share.slice.upto,
+            upserted=share.live,
+            deleted=share.dead,
+            bytes_sent=size * (share.live + share.dead) // max(rows, 1),
+            seconds=sent.seconds,
+        )
+        yield SyncResult(share.item, delivery, share.item.destination_id)
+
+
+def _pair(item: SharedItem) -> Pair:
+    return Pair(item.tenancy_id, item.mapping_id)
+
+
+def _key(item: SharedItem) -> Key:
+    return item.destination_id, item.tenancy_id, item.mapping_id
+
+
+def _slice(item: SharedItem, upto: int) -> Slice:
+    return Slice(_pair(item), item.epoch, item.reached, upto, first=False, complete_up_to=upto)
+
+
+def _upto(parcel: _Parcel) -> int:
+    return parcel.shares[0].slice.upto
