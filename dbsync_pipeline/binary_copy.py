@@ -7,7 +7,7 @@ The formats are those of PostgreSQL's manual (COPY, "Binary Format") and of its 
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -20,21 +20,57 @@ _HEADER = _SIGNATURE + bytes(8)
 _LENGTH = struct.Struct(">i")
 _FIELDS = struct.Struct(">h")
 _END = -1
+_TRAILER = _FIELDS.pack(_END)
 _NULL = _LENGTH.pack(-1)
 _ARRAY = struct.Struct(">iiIii")
 
 
-def written(result: PGresult) -> bytes:
-    """Return the rows of a query's result, which is in binary, as COPY would have sent them."""
-    parts = [_HEADER]
+def written(result: PGresult, size: int) -> Iterator[bytes]:
+    """Give the rows of a query's result, which is in binary, as COPY would have sent them.
+
+    Each block is of whole rows, and but for the last of so many bytes at least.
+    """
+    block = bytearray(_HEADER)
     fields = range(result.nfields)
     for row in range(result.ntuples):
-        parts.append(_FIELDS.pack(result.nfields))
+        block += _FIELDS.pack(result.nfields)
         for field in fields:
             value = result.get_value(row, field)
-            parts += (_NULL,) if value is None else (_LENGTH.pack(len(value)), value)
-    parts.append(_FIELDS.pack(_END))
-    return b"".join(parts)
+            block += _NULL if value is None else _LENGTH.pack(len(value)) + value
+        if len(block) >= size:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block + _TRAILER)
+
+
+def pieces(blocks: Iterator[bytes], size: int) -> Iterator[Iterator[bytes]]:
+    """Cut a binary COPY that comes in blocks of whole rows into several, each to be read to its end before the next.
+
+    No block is asked for until a piece is read.
+
+    Args:
+        blocks: the COPY; no block is cut.
+        size: bytes of each piece but the last, at least.
+    """
+    following: bytes | None = None
+
+    def piece() -> Iterator[bytes]:
+        nonlocal following
+        block = next(blocks, None) if following is None else _HEADER + following
+        left, following = size, None
+        while block is not None:
+            yield block
+            left -= len(block)
+            block = next(blocks, None)
+            # The last piece ends as the COPY does.
+            if left <= 0 and block is not None:
+                following = block
+                yield _TRAILER
+                return
+
+    yield piece()
+    while following is not None:
+        yield piece()
 
 
 Columns = list[list[bytes]]

@@ -115,13 +115,12 @@ class Snapshot:
 
     @contextmanager
     def select(self, statement: bytes, given: Sequence[object]) -> Generator[Iterator[bytes]]:
-        """Run a query with parameters and give its result, all of which is held, as a binary COPY would, in blocks."""
+        """Run a query with parameters and give its result, all of which is held, in blocks as a binary COPY's."""
         with self.outliving():
             cursor = psycopg.RawCursor(self.connection)
             result = cursor.execute(statement, given, binary=True).pgresult
             assert result is not None
-            rows = binary_copy.written(result)
-            yield (rows[at : at + _BLOCK_BYTES] for at in range(0, len(rows), _BLOCK_BYTES))
+            yield binary_copy.written(result, _BLOCK_BYTES)
 
     def by_tenancy(self, queries: Iterable[tuple[bytes, Sequence[object]]]) -> list[dict[TenancyId, Columns]]:
         """Return the rows of each of some queries by their first column, the tenancy, as `select` would have them.

@@ -47,6 +47,8 @@ insert into "dbsync"."connected_accounts" as target ("tenancy_id", "id", "user_i
 
 create temporary table "pg_temp"."dbsync_connected_accounts" ("tenancy_id" uuid, "id" uuid, "user_id" uuid, "provider" text, "provider_account_id" text, "email" text, "created_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_connected_accounts";
+
 copy "pg_temp"."dbsync_connected_accounts" ("tenancy_id", "id", "user_id", "provider", "provider_account_id", "email", "created_at", "sync_sequence_id")
   from stdin (format binary);
 

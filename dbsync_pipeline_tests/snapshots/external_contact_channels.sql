@@ -49,6 +49,8 @@ insert into "dbsync"."contact_channels" as target ("tenancy_id", "id", "user_id"
 
 create temporary table "pg_temp"."dbsync_contact_channels" ("tenancy_id" uuid, "id" uuid, "user_id" uuid, "type" text, "value" text, "is_primary" boolean, "is_verified" boolean, "used_for_auth" boolean, "created_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_contact_channels";
+
 copy "pg_temp"."dbsync_contact_channels" ("tenancy_id", "id", "user_id", "type", "value", "is_primary", "is_verified", "used_for_auth", "created_at", "sync_sequence_id")
   from stdin (format binary);
 

@@ -46,6 +46,8 @@ insert into "dbsync"."notification_preferences" as target ("tenancy_id", "id", "
 
 create temporary table "pg_temp"."dbsync_notification_preferences" ("tenancy_id" uuid, "id" uuid, "user_id" uuid, "notification_category_id" text, "enabled" boolean, "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_notification_preferences";
+
 copy "pg_temp"."dbsync_notification_preferences" ("tenancy_id", "id", "user_id", "notification_category_id", "enabled", "sync_sequence_id")
   from stdin (format binary);
 

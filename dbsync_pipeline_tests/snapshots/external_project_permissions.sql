@@ -47,6 +47,8 @@ insert into "dbsync"."project_permissions" as target ("tenancy_id", "user_id", "
 
 create temporary table "pg_temp"."dbsync_project_permissions" ("tenancy_id" uuid, "user_id" uuid, "permission_id" text, "created_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_project_permissions";
+
 copy "pg_temp"."dbsync_project_permissions" ("tenancy_id", "user_id", "permission_id", "created_at", "sync_sequence_id")
   from stdin (format binary);
 

@@ -49,6 +49,8 @@ insert into "dbsync"."refresh_tokens" as target ("tenancy_id", "id", "user_id", 
 
 create temporary table "pg_temp"."dbsync_refresh_tokens" ("tenancy_id" uuid, "id" uuid, "user_id" uuid, "created_at" timestamp(3), "last_used_at" timestamp(3), "is_impersonation" boolean, "expires_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_refresh_tokens";
+
 copy "pg_temp"."dbsync_refresh_tokens" ("tenancy_id", "id", "user_id", "created_at", "last_used_at", "is_impersonation", "expires_at", "sync_sequence_id")
   from stdin (format binary);
 

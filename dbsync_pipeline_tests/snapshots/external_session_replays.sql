@@ -52,6 +52,8 @@ insert into "dbsync"."session_replays" as target ("tenancy_id", "id", "user_id",
 
 create temporary table "pg_temp"."dbsync_session_replays" ("tenancy_id" uuid, "id" uuid, "user_id" uuid, "refresh_token_id" uuid, "started_at" timestamp(3), "last_event_at" timestamp(3), "created_at" timestamp(3), "chunk_count" bigint, "event_count" bigint, "byte_length" bigint, "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_session_replays";
+
 copy "pg_temp"."dbsync_session_replays" ("tenancy_id", "id", "user_id", "refresh_token_id", "started_at", "last_event_at", "created_at", "chunk_count", "event_count", "byte_length", "sync_sequence_id")
   from stdin (format binary);
 

@@ -58,6 +58,8 @@ insert into "dbsync"."team_invitations" as target ("tenancy_id", "id", "team_id"
 
 create temporary table "pg_temp"."dbsync_team_invitations" ("tenancy_id" uuid, "id" uuid, "team_id" uuid, "team_display_name" text, "recipient_email" text, "expires_at_millis" bigint, "used_at_millis" bigint, "created_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_team_invitations";
+
 copy "pg_temp"."dbsync_team_invitations" ("tenancy_id", "id", "team_id", "team_display_name", "recipient_email", "expires_at_millis", "used_at_millis", "created_at", "sync_sequence_id")
   from stdin (format binary);
 

@@ -60,6 +60,8 @@ insert into "dbsync"."team_member_profiles" as target ("tenancy_id", "team_id", 
 
 create temporary table "pg_temp"."dbsync_team_member_profiles" ("tenancy_id" uuid, "team_id" uuid, "user_id" uuid, "display_name" text, "profile_image_url" text, "user" jsonb, "created_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_team_member_profiles";
+
 copy "pg_temp"."dbsync_team_member_profiles" ("tenancy_id", "team_id", "user_id", "display_name", "profile_image_url", "user", "created_at", "sync_sequence_id")
   from stdin (format binary);
 

@@ -47,6 +47,8 @@ insert into "dbsync"."team_permissions" as target ("tenancy_id", "team_id", "use
 
 create temporary table "pg_temp"."dbsync_team_permissions" ("tenancy_id" uuid, "team_id" uuid, "user_id" uuid, "permission_id" text, "created_at" timestamp(3), "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_team_permissions";
+
 copy "pg_temp"."dbsync_team_permissions" ("tenancy_id", "team_id", "user_id", "permission_id", "created_at", "sync_sequence_id")
   from stdin (format binary);
 

@@ -47,6 +47,8 @@ insert into "dbsync"."teams" as target ("tenancy_id", "id", "display_name", "pro
 
 create temporary table "pg_temp"."dbsync_teams" ("tenancy_id" uuid, "id" uuid, "display_name" text, "profile_image_url" text, "created_at" timestamp(3), "client_metadata" jsonb, "client_read_only_metadata" jsonb, "server_metadata" jsonb, "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_teams";
+
 copy "pg_temp"."dbsync_teams" ("tenancy_id", "id", "display_name", "profile_image_url", "created_at", "client_metadata", "client_read_only_metadata", "server_metadata", "sync_sequence_id")
   from stdin (format binary);
 

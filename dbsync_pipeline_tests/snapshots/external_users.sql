@@ -48,6 +48,8 @@ insert into "dbsync"."users" as target ("tenancy_id", "id", "display_name", "pro
 
 create temporary table "pg_temp"."dbsync_users" ("tenancy_id" uuid, "id" uuid, "display_name" text, "profile_image_url" text, "primary_email" text, "primary_email_verified" boolean, "signed_up_at" timestamp(3), "client_metadata" jsonb, "client_read_only_metadata" jsonb, "server_metadata" jsonb, "is_anonymous" boolean, "sync_sequence_id" bigint) on commit delete rows;
 
+truncate "pg_temp"."dbsync_users";
+
 copy "pg_temp"."dbsync_users" ("tenancy_id", "id", "display_name", "profile_image_url", "primary_email", "primary_email_verified", "signed_up_at", "client_metadata", "client_read_only_metadata", "server_metadata", "is_anonymous", "sync_sequence_id")
   from stdin (format binary);
 

@@ -97,6 +97,7 @@ def external(pipeline: Harness) -> Iterator[tuple[str, str]]:
                 merge.remove_given.decode(),
                 merge.write_given.decode(),
                 merge.make_stage,
+                merge.empty_stage,
                 merge.copy,
                 merge.contents,
                 merge.remove,

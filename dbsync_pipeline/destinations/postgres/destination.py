@@ -26,7 +26,7 @@ from dbsync_pipeline.destinations.configured import ExternalDatabase
 from dbsync_pipeline.destinations.postgres.first_load import FirstLoad
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
-from dbsync_pipeline.destinations.postgres.statements import Merges
+from dbsync_pipeline.destinations.postgres.statements import Merges, MergeStatements
 from dbsync_pipeline.destinations.postgres.together import MOST_BYTES, Mark, Move, Together, move_later
 from dbsync_pipeline.errors import (
     BadRowError,
@@ -40,6 +40,9 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
 _OUTDATED_EPOCH = -1
+
+_PIECE_BYTES = 6_291_456
+"""Merged at once: what a session keeps in memory (`temp_buffers`, 8 MB), while the source reads on."""
 
 
 class PostgresDestination(Destination):
@@ -301,6 +304,7 @@ class PostgresDestination(Destination):
             with session.turn() as connection, connection.transaction(force_rollback=True):
                 if self._first_load.left_without_key(mapping):
                     session.copy(self._merges.of(mapping).fill, blocks)
+                    session.limit()
                 else:
                     self._merge(session, mapping, (), blocks)
                 connection.execute("set constraints all immediate")
@@ -340,20 +344,30 @@ class PostgresDestination(Destination):
     def _merge(
         self, session: ExternalSession, mapping: SyncMapping, slices: Sequence[Slice], blocks: Iterator[bytes]
     ) -> None:
+        """Write a batch, one piece after the other."""
+        if any(entry.pair.tenancy_id != self._owner for entry in slices):
+            raise self._of_others()
         statements = self._merges.of(mapping)
-        session.copy(statements.copy, blocks)
-        with session.connection.cursor() as cursor:
-            contents = cursor.execute(statements.contents, [self._owner]).fetchone()
-            assert contents is not None
-            strangers, tombstones = contents
-            if strangers or any(entry.pair.tenancy_id != self._owner for entry in slices):
-                raise DbsyncError(
-                    f"rows of other tenancies than {self._owner} were about to reach its external database"
-                )
-            for statement in (statements.remove, statements.write) if tombstones else (statements.write,):
-                session.progress()
-                cursor.execute(statement)
+        for number, piece in enumerate(binary_copy.pieces(blocks, _PIECE_BYTES)):
+            session.copy(statements.copy, piece, before=statements.empty_stage if number else None)
+            self._write_staged(session, statements)
         session.progress()
+
+    def _write_staged(self, session: ExternalSession, statements: MergeStatements) -> None:
+        connection = session.connection
+        with connection.pipeline() as pipeline:
+            session.limit()
+            contents = connection.execute(statements.contents, [self._owner])
+            pipeline.sync()
+            ((strangers, tombstones),) = contents.fetchall()
+        if strangers:
+            raise self._of_others()
+        for statement in (statements.remove, statements.write) if tombstones else (statements.write,):
+            session.progress()
+            connection.execute(statement)
+
+    def _of_others(self) -> DbsyncError:
+        return DbsyncError(f"rows of other tenancies than {self._owner} were about to reach its external database")
 
     def _move(self, connection: psycopg.Connection, slices: Sequence[Slice]) -> None:
         """Move checkpoints from where they were found, and nowhere else."""

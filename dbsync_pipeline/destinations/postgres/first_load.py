@@ -71,6 +71,7 @@ class FirstLoad:
         strangers = statements.is_shared if keyless_up_to is None else statements.has_strangers
         try:
             session.copy(statements.fill, blocks)
+            session.limit()
             found = connection.execute(strangers, {"owner": owner, "page": max(pages - 1, 0)}).fetchone()
         except psycopg.IntegrityError as error:
             self._filled = dict.fromkeys(self._filled)

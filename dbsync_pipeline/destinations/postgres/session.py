@@ -158,15 +158,19 @@ class ExternalSession:
                 return
             yield block
 
-    def copy(self, statement: sql.Composed, blocks: Iterator[bytes]) -> None:
-        """Send blocks by COPY, in the transaction that is open."""
+    def copy(self, statement: sql.Composed, blocks: Iterator[bytes], *, before: sql.Composed | None = None) -> None:
+        """Send blocks by COPY, in the transaction that is open, after another statement if need be; `limit` is next."""
+        # How long a batch takes to send is the network's business; that it moves at all is watched from here.
+        unlimited = sql.SQL("set local statement_timeout = 0")
         with self.connection.cursor() as cursor:
-            # How long a batch takes to send is the network's business; that it moves at all is watched from here.
-            cursor.execute("set local statement_timeout = 0")
+            cursor.execute(unlimited if before is None else sql.SQL("{}; {}").format(before, unlimited))
             with cursor.copy(statement) as copy:
                 for block in self.patiently(blocks):
                     copy.write(block)
-            cursor.execute("select set_config('statement_timeout', %s, true)", [self._statement_timeout])
+
+    def limit(self) -> None:
+        """Have the rest of the transaction's statements take no longer than usual."""
+        self.connection.execute("select set_config('statement_timeout', %s, true)", [self._statement_timeout])
 
     def cut(self) -> None:
         """Shut the socket down under whoever waits at it; closing the connection is their business."""

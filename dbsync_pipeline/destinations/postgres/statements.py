@@ -3,8 +3,8 @@
 A small batch needs no stage: it comes as parameters, an array for each column, to statements that are prepared.
 
 A tombstone is a row whose sequence id is negative, so that a batch has the table's own columns and no other.
-Within a batch every live row is newer than a tombstone of its key, or as old where a tenancy was renamed, so that
-tombstones go first and rows after them. A version that is older than what the table holds changes nothing (I6).
+Within a batch every live row is newer than a tombstone of its key, so that tombstones go first and rows after them. A
+version that is older than what the table holds changes nothing (I6), whichever piece of a batch it comes in.
 """
 
 from functools import cached_property
@@ -71,12 +71,17 @@ class MergeStatements:
 
     @property
     def make_stage(self) -> sql.Composed:
-        """Make the table that batches arrive in, one a transaction, in this session; it takes tombstones, too."""
+        """Make the table that pieces of batches arrive in, in this session; it takes tombstones, too."""
         definitions = (
             sql.SQL("{} {}").format(sql.Identifier(entry.name), sql.SQL(entry.type))  # pyright: ignore[reportArgumentType] -- from the type table
             for entry in self.columns
         )
         return sql.SQL("create temporary table {} ({}) on commit delete rows").format(self._stage, joined(definitions))
+
+    @property
+    def empty_stage(self) -> sql.Composed:
+        """Make room for the next piece of a transaction."""
+        return sql.SQL("truncate {}").format(self._stage)
 
     @property
     def copy(self) -> sql.Composed:
