@@ -14,6 +14,7 @@ from dbsync_pipeline.destinations.base import Destination, ProjectedColumn, Slic
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import (
     SyncColumns,
+    array,
     column,
     expression,
     join_clause,
@@ -49,7 +50,7 @@ Slices = Sequence[Slice] | None
 """What is to be read; None where that is given when the query is executed, as `parameters` says."""
 
 
-def parameters(slices: Sequence[Slice]) -> list[object]:
+def parameters(slices: Sequence[Slice]) -> list[list[object]]:
     """Return what is given to a query for `$1` to `$4`."""
     return [
         [str(entry.pair.tenancy_id) for entry in slices],
@@ -249,7 +250,7 @@ class Extraction:
                 upto=sql.Literal(slices[0].upto),
                 first=sql.Literal(slices[0].first),
             )
-        return self._arrays(*map(sql.Literal, parameters(slices)))
+        return self._arrays(*map(array, parameters(slices)))
 
     def _arrays(
         self, tenancies: sql.Composable, after: sql.Composable, upto: sql.Composable, first: sql.Composable

@@ -1,6 +1,6 @@
 select slice.position, extent.*
   from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
-  from unnest('{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'::uuid[], '{1,2}'::int2[]::bigint[], '{100,100}'::int2[]::bigint[], '{t,f}'::bool[]::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  from unnest('{"00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"}'::uuid[], '{1,2}'::bigint[], '{100,100}'::bigint[], '{True,False}'::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
   cross join lateral (select count(*) filter (where not gone) as live, count(*) filter (where gone) as dead, max(sequence_id) as highest
   from ((select numbered.sequence_id, false as gone
   from (select "source"."sequenceId" as sequence_id
@@ -31,7 +31,7 @@ select slice.position, extent.*
 copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tenancy.tenancy_id::uuid, (source."id")::uuid, (source."projectUserId")::uuid, (source."configOAuthProviderId")::text, (source."providerAccountId")::text, (case
   when (source."createdAt") is not null then greatest('1900-01-01'::timestamp(3), least('2299-12-31 23:59:59.999'::timestamp(3), (source."createdAt")::timestamp(3))) end), row_number.sequence_id, 0
   from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
-  from unnest('{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'::uuid[], '{1,2}'::int2[]::bigint[], '{100,100}'::int2[]::bigint[], '{t,f}'::bool[]::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  from unnest('{"00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"}'::uuid[], '{1,2}'::bigint[], '{100,100}'::bigint[], '{True,False}'::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
   join "dbsync"."tenancy" as tenancy using (tenancy_id)
   cross join lateral (select *
   from "public"."ProjectUserOAuthAccount" as source
@@ -40,7 +40,7 @@ copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tena
   where tenancy.deleted_at is null and (source."projectUserId" is not null) and "source"."tenancyId" = slice.tenancy_id
   union all select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tenancy.tenancy_id::uuid, (source."id")::uuid, '00000000-0000-0000-0000-000000000000'::uuid, ''::text, ''::text, '1970-01-01'::timestamp(3), row_number.sequence_id, 1
   from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
-  from unnest('{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'::uuid[], '{1,2}'::int2[]::bigint[], '{100,100}'::int2[]::bigint[], '{t,f}'::bool[]::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  from unnest('{"00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"}'::uuid[], '{1,2}'::bigint[], '{100,100}'::bigint[], '{True,False}'::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
   join "dbsync"."tenancy" as known using (tenancy_id)
   cross join lateral (select known.tenancy_id, jsonb_array_elements(known.former || known.columns) as columns) as tenancy
   cross join lateral (select *
@@ -51,7 +51,7 @@ copy (select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tena
   where not slice.first
   union all select tenancy.columns->>'project_id', tenancy.columns->>'branch_id', tenancy.tenancy_id::uuid, (source."id")::uuid, '00000000-0000-0000-0000-000000000000'::uuid, ''::text, ''::text, '1970-01-01'::timestamp(3), row_number.sequence_id, 1
   from (select (ordinality - 1)::integer as position, tenancy_id, after, upto, first
-  from unnest('{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'::uuid[], '{1,2}'::int2[]::bigint[], '{100,100}'::int2[]::bigint[], '{t,f}'::bool[]::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
+  from unnest('{"00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"}'::uuid[], '{1,2}'::bigint[], '{100,100}'::bigint[], '{True,False}'::boolean[]) with ordinality as given (tenancy_id, after, upto, first, ordinality)) as slice
   join "dbsync"."tenancy" as known using (tenancy_id)
   cross join lateral (select known.tenancy_id, place.columns
   from jsonb_array_elements(known.former || known.columns) as place (columns)
