@@ -38,6 +38,7 @@ from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.rounds import Rounds
 from dbsync_pipeline.engine.throttle import Throttle
+from dbsync_pipeline.engine.turns import FIRST_ROWS, FIRST_ROWS_OF_ONE
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
@@ -224,6 +225,7 @@ class Pipeline:
                 Gaps(partial(sweeping, queueing)),
                 ahead=ahead,
                 chunk_rows=settings.chunk_rows if shared else settings.external_chunk_rows,
+                first_rows=FIRST_ROWS if shared else FIRST_ROWS_OF_ONE,
                 replica=replica,
                 throttles=throttles,
             )

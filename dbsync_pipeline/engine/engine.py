@@ -36,7 +36,7 @@ from dbsync_pipeline.engine.replica import Replica
 from dbsync_pipeline.engine.sending import Sender, Sent, sending
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
 from dbsync_pipeline.engine.throttle import Throttle
-from dbsync_pipeline.engine.turns import TurnSize
+from dbsync_pipeline.engine.turns import FIRST_ROWS, TurnSize
 from dbsync_pipeline.errors import (
     DbsyncError,
     IncompatibleTargetError,
@@ -162,6 +162,7 @@ class Engine:
         *,
         ahead: ReadAhead,
         chunk_rows: int,
+        first_rows: int = FIRST_ROWS,
         clock: Callable[[], float] = time.monotonic,
         replica: Replica | None = None,
         throttles: Sequence[Throttle] = (),
@@ -172,7 +173,7 @@ class Engine:
         self._destination = destination
         self._gaps = gaps
         self._ahead = ahead
-        self._size = TurnSize(most=chunk_rows, least=LARGE_ROWS)
+        self._size = TurnSize(most=chunk_rows, least=LARGE_ROWS, first=first_rows)
         self._clock = clock
         self._replica = replica
         self._throttles = throttles

@@ -6,7 +6,12 @@ load, and right while nobody else has anything; as soon as others do, turns beco
 
 from dataclasses import dataclass
 
-_FIRST_ROWS = 50_000
+FIRST_ROWS = 50_000
+"""What a load's first turn has, of which nobody knows yet who may come meanwhile."""
+
+FIRST_ROWS_OF_ONE = 150_000
+"""The same where a tenancy alone may have to wait: what it was given at 15,000 rows/s in `_SECONDS_ALONE`."""
+
 _SECONDS_IN_COMPANY = 0.5
 _SECONDS_ALONE = 10.0
 
@@ -18,16 +23,18 @@ class TurnSize:
     Attributes:
         most: the most rows that a turn ever has.
         least: fewer of a large load are not worth a turn.
+        first: how many the first one has at most.
         rows: how many the next turn has.
         alone: how many one has while nobody else has anything: all, unless that takes very long.
     """
 
     most: int
     least: int
+    first: int = FIRST_ROWS
 
     def __post_init__(self) -> None:
         """Begin with short turns."""
-        self.rows = min(_FIRST_ROWS, self.most)
+        self.rows = min(self.first, self.most)
         self.alone = self.most
 
     def note(self, rows: int, seconds: float, *, company: bool) -> None:

@@ -23,6 +23,16 @@ def test_turns_grow_while_nobody_else_has_anything() -> None:
     assert size.rows == 250_000
 
 
+def test_a_database_of_one_tenancy_has_longer_first_turns(pipeline: Harness) -> None:
+    """Nobody else waits for them, and each turn joins its rows anew; though never more than a turn may have."""
+    external = pipeline.configure_external(pipeline.app.tenancy())
+    with pipeline.worker() as shared, pipeline.external_worker(external.destination_id) as own:
+        assert own._engine._size.rows == 3 * shared._engine._size.rows
+    pipeline.configure(external_chunk_rows=1_000)
+    with pipeline.external_worker(external.destination_id) as own:
+        assert own._engine._size.rows == 1_000
+
+
 def test_company_shortens_them_at_once() -> None:
     """To about half a second, at the speed that was seen."""
     size = TurnSize(most=250_000, least=10_000)
