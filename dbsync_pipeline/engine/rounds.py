@@ -11,7 +11,7 @@ no other (I8). A slice ends where its round's view is complete (I1), and is mark
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.engine import Delivery
 from dbsync_pipeline.engine.extraction import Extractions, parameters
 from dbsync_pipeline.engine.snapshot import Snapshot, take_snapshot
-from dbsync_pipeline.errors import DbsyncError
+from dbsync_pipeline.errors import DbsyncError, UnreachableError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import check_installed
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
@@ -37,7 +37,10 @@ from dbsync_pipeline.tracing import span
 logger = logging.getLogger(__name__)
 
 _FEW_ROWS = 20
-"""Of each pair at most: those of all destinations of a round are held at once, and a row may be large."""
+"""Of a pair; from so many on, a worker of its own takes hardly longer."""
+
+_MOST_ROWS = 250
+"""Of a mapping in a round: those of all destinations are held at once, and a row may be large."""
 
 _MOST_PAIRS = 1_000
 
@@ -89,13 +92,14 @@ class _Sent:
 
 @dataclass
 class _Claimed:
-    """What a round has claimed, and which of its destinations need a worker of their own."""
+    """What a round has claimed; which of its destinations need a worker of their own, and which have to wait."""
 
     items: dict[str, list[SharedItem]]
     alone: set[str] = field(default_factory=set[str])
+    later: set[str] = field(default_factory=set[str])
 
     def plain(self) -> list[SharedItem]:
-        """Return the items of all other destinations."""
+        """Return the items of the destinations that need no worker of their own."""
         return [item for name, items in self.items.items() if name not in self.alone for item in items]
 
 
@@ -139,7 +143,7 @@ class Rounds:
         """Claim and read what waits for some destinations.
 
         Raises:
-            UnreachableError: the source does not answer; the claims end with the session.
+            UnreachableError: the session that claims is gone, and the claims with it.
             NotInstalledError: the source is not, or no longer, what these mappings need.
         """
         ready = self._ready([name for name in destination_ids if name not in self._doubted])
@@ -152,7 +156,8 @@ class Rounds:
             claimed = self._claim(list(ready))
             parcels = self._parcels(claimed, ready)
             current.set_attribute("dbsync.pairs", sum(len(parcel.shares) for parcel in parcels))
-        self._queue.give_back([_key(item) for name in claimed.alone for item in claimed.items[name]])
+        left = claimed.alone | claimed.later
+        self._queue.give_back([_key(item) for name in left for item in claimed.items[name]])
         sending = {parcel.destination.destination_id: partial(self._send, parcel) for parcel in parcels}
         return Begun(sending, alone | claimed.alone)
 
@@ -177,17 +182,15 @@ class Rounds:
         """Read the rows of what is claimed, and note which destinations cannot be served so."""
         if not claimed.plain():
             return []
-        with self._reading() as connection, take_snapshot(connection) as snapshot:
-            check_installed(snapshot.installed, self._catalog)
-            try:
+        try:
+            with self._reading() as connection, take_snapshot(connection) as snapshot:
+                check_installed(snapshot.installed, self._catalog)
                 shares = self._shares(claimed, snapshot)
                 rows = self._rows(shares, snapshot)
-            except psycopg.Error as error:
-                if snapshot.is_lost(error):
-                    raise
-                # Some mapping's own SQL fails.
-                claimed.alone |= claimed.items.keys()
-                return []
+        except (psycopg.Error, UnreachableError):
+            # Some mapping's own SQL fails, or the session does: each by itself finds out which, and says so.
+            claimed.alone |= claimed.items.keys()
+            return []
         parcels: list[_Parcel] = []
         for name, of_one in shares.items():
             mine = [
@@ -199,7 +202,10 @@ class Rounds:
         return parcels
 
     def _shares(self, claimed: _Claimed, snapshot: Snapshot) -> dict[str, list[_Share]]:
-        """Measure what is claimed; a destination of which a pair has many rows, or lacks tombstones, is left out."""
+        """Measure what is claimed; a destination is left out where a pair has many rows or lacks tombstones.
+
+        What comes when there are rows enough waits for the next round.
+        """
         upto = snapshot.complete_up_to
         items = claimed.plain()
         purged = snapshot.purged({_pair(item) for item in items})
@@ -218,7 +224,12 @@ class Rounds:
                 shares[item.destination_id].append(_Share(item, _slice(item, upto), live, dead))
                 if live + dead >= _FEW_ROWS:
                     claimed.alone.add(item.destination_id)
-        return {name: of_one for name, of_one in shares.items() if name not in claimed.alone}
+        rows = Counter[str]()
+        for name in (name for name in claimed.items if name not in claimed.alone):
+            rows.update({share.item.mapping_id: share.live + share.dead for share in shares[name]})
+            if any(count > _MOST_ROWS for count in rows.values()):
+                claimed.later.add(name)
+        return {name: of_one for name, of_one in shares.items() if name not in claimed.alone | claimed.later}
 
     def _rows(
         self, shares: Mapping[str, Sequence[_Share]], snapshot: Snapshot

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from dbsync_pipeline.destinations.postgres.together import MOST_BYTES
+from dbsync_pipeline.engine import rounds
 from dbsync_pipeline.engine.rounds import Begun
 from dbsync_pipeline.pending.queue import destinations_due
 from dbsync_pipeline.pending.tally import read_delivered
@@ -124,6 +125,42 @@ def test_many_rows_are_left_to_a_worker(pipeline: Harness, scene: Scene, rows: i
         pipeline.app.user(scene.tenancies[1])
     pipeline.app.user(scene.tenancies[2])
     assert scene.serving.drain(scene.copies) == (["b"] if rows == 20 else [])
+    assert_equal(scene.copies)
+
+
+def test_a_round_holds_so_many_rows_of_a_mapping(
+    pipeline: Harness, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has waited longest goes first; the others wait for the next round, and need no worker."""
+    monkeypatch.setattr(rounds, "_MOST_ROWS", 2)
+    scene.rename_all("changed")
+    pipeline.sequence()
+    pipeline.admin.execute(
+        "update dbsync.pending set pending_since = 'epoch' where destination_id = %s", [scene.copies[2].destination_id]
+    )
+    first = scene.begin()
+    assert len(first.sending) == 2
+    assert scene.copies[2].destination_id in first.sending
+    assert first.alone == set()
+    second = scene.begin()
+    assert first.sending.keys() | second.sending.keys() == {copy.destination_id for copy in scene.copies}
+    for send in (*first.sending.values(), *second.sending.values()):
+        send()
+    scene.serving.rounds.finish()
+    assert scene.serving.due() == set()
+    assert_equal(scene.copies)
+
+
+def test_a_session_on_the_source_that_is_ended_costs_an_attempt_of_nobody(pipeline: Harness, scene: Scene) -> None:
+    """Workers of their own open others; only the claims' own session matters to a run."""
+    scene.rename_all("changed")
+    pipeline.sequence()
+    pipeline.value(
+        "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity "
+        "where datname = current_database() and application_name in ('dbsync sync', 'dbsync sync queue')"
+    )
+    assert set(scene.begin().alone) == {copy.destination_id for copy in scene.copies}
+    assert scene.serving.drain(scene.copies) == []
     assert_equal(scene.copies)
 
 
