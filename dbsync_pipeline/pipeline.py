@@ -3,6 +3,7 @@
 The command line and the Dagster layer open their workers here, so that both run the same code in the same way.
 """
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -343,11 +344,13 @@ class Pipeline:
 
             def serve(destination_id: str, stint: Stint) -> None:
                 with pool.taken() as sessions, self._external_worker(sessions, kept, destination_id) as worker:
-                    while not stint.stop.is_set():
+                    # One that had to wait for its thread has a turn, too.
+                    while True:
                         results = worker.run_once()
                         report(results)
                         # What has come meanwhile, and what is to be tried again, is found like any other's.
-                        if not any(result.still_pending and result.delivery.error is None for result in results):
+                        more = any(result.still_pending and result.delivery.error is None for result in results)
+                        if stint.stop.is_set() or not more:
                             return
 
             listen(connection)
@@ -363,7 +366,12 @@ class Pipeline:
 
     @contextmanager
     def _rounds(
-        self, connection: psycopg.Connection, kept: KeptSessions, pool: SessionPool, report: Report
+        self,
+        connection: psycopg.Connection,
+        kept: KeptSessions,
+        pool: SessionPool,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Generator[Rounds]:
         """Open what serves external databases whose sessions are kept, several at a time; claims by `connection`."""
 
@@ -379,7 +387,7 @@ class Pipeline:
                 if database.enabled and kept.rests(database.connection)
             }
 
-        with SharedQueue(connection, lease_seconds=self.settings.lease_seconds) as queue:
+        with SharedQueue(connection, lease_seconds=self.settings.lease_seconds, clock=clock) as queue:
             yield Rounds(
                 queue,
                 self.catalog,
@@ -388,4 +396,5 @@ class Pipeline:
                 reading=reading,
                 ready=ready,
                 report=report,
+                clock=clock,
             )

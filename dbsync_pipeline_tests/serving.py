@@ -1,5 +1,6 @@
 """Rounds over external databases, one step at a time, with workers of single ones that share their sessions."""
 
+import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,16 @@ class Serving:
     pool: SessionPool
     rounds: Rounds
     results: list[SyncResult] = field(default_factory=list[SyncResult])
+    passed: list[float] = field(default_factory=lambda: [0.0])
+
+    @property
+    def seconds(self) -> float:
+        """How much later it is for the rounds than it is."""
+        return self.passed[0]
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self.passed[0] = seconds
 
     def begin(self, destination_ids: Iterable[str]) -> Begun:
         return self.rounds.begin([*destination_ids])
@@ -56,10 +67,11 @@ def serving(pipeline: Harness) -> Generator[Serving]:
     """Open what serves a pipeline's external databases."""
     made = pipeline.pipeline
     results: list[SyncResult] = []
+    passed = [0.0]
     with (
         KeptSessions(made.external_session, most=100, idle_seconds=_IDLE_SECONDS) as kept,
         SessionPool(made._sessions) as pool,
         made.source("test") as connection,
-        made._rounds(connection, kept, pool, results.extend) as rounds,
+        made._rounds(connection, kept, pool, results.extend, clock=lambda: time.monotonic() + passed[0]) as rounds,
     ):
-        yield Serving(pipeline, kept, pool, rounds, results)
+        yield Serving(pipeline, kept, pool, rounds, results, passed)

@@ -8,7 +8,7 @@ one after another, however few the threads are.
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -117,15 +117,19 @@ class Dispatcher:
             finally:
                 for stint in self._stints:
                     stint.stop.set()
-        self._collect(note)
+                while self._running:
+                    wait([future for _, future in self._running.values()], _LONGEST_PAUSE_SECONDS, FIRST_COMPLETED)
+                    self._collect(note)
 
     @property
     def _stints(self) -> list[Stint]:
         return [stint for stint, _ in self._running.values()]
 
     def _pause(self, seconds: float) -> None:
-        """Wait until a round is over, or else for what may become due."""
-        in_round = [future for stint, future in self._running.values() if stint.in_round]
+        """Wait until a round is over, but for those that take long, or else for what may become due."""
+        in_round = [
+            future for stint, future in self._running.values() if stint.in_round and not self._takes_long(stint)
+        ]
         if in_round:
             wait(in_round, seconds)
             seconds = 0
@@ -133,8 +137,11 @@ class Dispatcher:
 
     @property
     def _free(self) -> int:
-        """How many threads nobody has for a stint of its own; what is in a round takes them in turn."""
-        return self._workers - sum(not stint.in_round for stint in self._stints)
+        """How many threads nobody has for long; what is in a round takes them in turn, as a rule in a moment."""
+        return self._workers - sum(not stint.in_round or self._takes_long(stint) for stint in self._stints)
+
+    def _takes_long(self, stint: Stint) -> bool:
+        return self._clock() - stint.since >= _STINT_SECONDS
 
     def _collect(self, note: Callable[[str], None]) -> None:
         for destination_id, (_, future) in list(self._running.items()):
@@ -164,7 +171,7 @@ class Dispatcher:
         free = self._free
         # Sorting keeps the order of waiting within the two kinds.
         for entry in sorted(waiting, key=lambda entry: entry.failing):
-            if not free:
+            if free <= 0:
                 self._make_room(self._stints)
                 break
             if entry.failing:
@@ -180,18 +187,20 @@ class Dispatcher:
 
     def _begin_round(self, due: list[DueDestination], threads: ThreadPoolExecutor) -> list[DueDestination]:
         """Send what those of the longest waiting that can be served together need; return the others."""
-        in_rounds = sum(stint.in_round for stint in self._stints)
-        room = _LOOK_AHEAD * self._workers - in_rounds if self._free else 0
-        together = [entry.destination_id for entry in due if not entry.failing][:room]
-        if self._rounds is None or not together:
+        if self._rounds is None or self._free <= 0:
             return due
+        if any(stint.in_round and self._takes_long(stint) for stint in self._stints):
+            self._make_room(self._stints)
+        room = _LOOK_AHEAD * self._free - sum(stint.in_round for stint in self._stints)
+        together = [entry.destination_id for entry in due if not entry.failing][: max(room, 0)]
         begun = self._rounds.begin(together)
         for destination_id, send in begun.sending.items():
             stint = Stint(self._clock(), failing=False, in_round=True)
             self._running[destination_id] = stint, threads.submit(send)
-        return [entry for entry in due if entry.destination_id not in together or entry.destination_id in begun.alone]
+        # Whoever has no room in this one has in the next, and needs no worker of its own for that.
+        return [entry for entry in due if entry.failing or entry.destination_id in begun.alone]
 
     def _make_room(self, stints: Iterable[Stint]) -> None:
         for stint in stints:
-            if self._clock() - stint.since >= _STINT_SECONDS:
+            if self._takes_long(stint):
                 stint.stop.set()

@@ -11,7 +11,7 @@ no other (I8). A slice ends where its round's view is complete (I1), and is mark
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -39,10 +39,16 @@ logger = logging.getLogger(__name__)
 _FEW_ROWS = 20
 """Of a pair; from so many on, a worker of its own takes hardly longer."""
 
-_MOST_ROWS = 250
-"""Of a mapping in a round: those of all destinations are held at once, and a row may be large."""
+_MOST_ROWS = 500
+"""Of a round: all of them are held at once, and a row may be large."""
 
 _MOST_PAIRS = 1_000
+
+_DOUBT_SECONDS = 10.0
+"""So long a destination is left to workers of its own after an attempt in vain, or all of them after one at reading."""
+
+# A statement waits for whoever changes a table of the application, and the loop that begins rounds with it.
+_READ_IN_TIME = "set local lock_timeout = '500ms'; set local statement_timeout = '5s'"
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,12 @@ class _Share:
 
 @dataclass(frozen=True)
 class _Parcel:
-    """What one destination gets of a round."""
+    """What one destination gets of a round, and up to where that is all there is."""
 
     destination: ReadyDestination
     shares: Sequence[_Share]
     rows: Sequence[tuple[SyncMapping, Columns]]
-
-    @property
-    def slices(self) -> list[Slice]:
-        return [share.slice for share in self.shares]
+    upto: int
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,9 @@ class Rounds:
         self._ready = ready
         self._report = report
         self._clock = clock
-        self._doubted = set[str]()
+        # Until when.
+        self._doubted: dict[str, float] = {}
+        self._rests_until = 0.0
         self._sent: SimpleQueue[_Sent] = SimpleQueue()
 
     def begin(self, destination_ids: Sequence[str]) -> Begun:
@@ -146,10 +151,11 @@ class Rounds:
             UnreachableError: the session that claims is gone, and the claims with it.
             NotInstalledError: the source is not, or no longer, what these mappings need.
         """
-        ready = self._ready([name for name in destination_ids if name not in self._doubted])
+        now = self._clock()
+        self._doubted = {name: until for name, until in self._doubted.items() if now < until}
+        trusted = [name for name in destination_ids if name not in self._doubted and now >= self._rests_until]
+        ready = self._ready(trusted) if trusted else {}
         alone = {name for name in destination_ids if name not in ready}
-        # Its own worker finds out what the matter was, once.
-        self._doubted -= alone
         if not ready:
             return Begun({}, alone)
         with span("round", destinations=len(ready)) as current:
@@ -164,11 +170,14 @@ class Rounds:
     def finish(self) -> None:
         """End the claims of what was sent meanwhile, and keep the others."""
         sent = [*self._taken()]
-        for upto in {_upto(entry.parcel) for entry in sent if entry.written}:
-            self._complete([entry for entry in sent if entry.written and _upto(entry.parcel) == upto], upto)
-        failed = [entry.parcel for entry in sent if not entry.written]
-        self._doubted |= {parcel.destination.destination_id for parcel in failed}
-        self._queue.give_back([_key(share.item) for parcel in failed for share in parcel.shares])
+        for upto in {entry.parcel.upto for entry in sent if entry.written}:
+            self._complete([entry for entry in sent if entry.written and entry.parcel.upto == upto], upto)
+        refused = [entry.parcel for entry in sent if not entry.written]
+        if refused:
+            doubted = [parcel.destination.destination_id for parcel in refused]
+            self._doubted |= dict.fromkeys(doubted, self._clock() + _DOUBT_SECONDS)
+            self._queue.give_back([_key(share.item) for parcel in refused for share in parcel.shares])
+            logger.info("left to workers of their own", extra={"destinations": len(refused)})
         self._queue.renew()
 
     def _claim(self, names: list[str]) -> _Claimed:
@@ -184,22 +193,23 @@ class Rounds:
             return []
         try:
             with self._reading() as connection, take_snapshot(connection) as snapshot:
+                connection.execute(_READ_IN_TIME)
                 check_installed(snapshot.installed, self._catalog)
                 shares = self._shares(claimed, snapshot)
                 rows = self._rows(shares, snapshot)
         except (psycopg.Error, UnreachableError):
-            # Some mapping's own SQL fails, or the session does: each by itself finds out which, and says so.
+            # Some mapping's own SQL fails, its table is locked, or the session is gone: workers find out, and say so.
             claimed.alone |= claimed.items.keys()
+            self._rests_until = self._clock() + _DOUBT_SECONDS
             return []
-        parcels: list[_Parcel] = []
-        for name, of_one in shares.items():
-            mine = [
-                (mapping, rows[mapping.mapping_id].get(share.slice.pair.tenancy_id, []))
-                for share in of_one
-                for mapping in [self._catalog.mapping(share.slice.pair.mapping_id)]
-            ]
-            parcels.append(_Parcel(ready[name], of_one, mine))
-        return parcels
+        return [
+            _Parcel(ready[name], of_one, [self._rows_of(share, rows) for share in of_one], snapshot.complete_up_to)
+            for name, of_one in shares.items()
+        ]
+
+    def _rows_of(self, share: _Share, rows: Mapping[str, Mapping[TenancyId, Columns]]) -> tuple[SyncMapping, Columns]:
+        pair = share.slice.pair
+        return self._catalog.mapping(pair.mapping_id), rows.get(pair.mapping_id, {}).get(pair.tenancy_id, [])
 
     def _shares(self, claimed: _Claimed, snapshot: Snapshot) -> dict[str, list[_Share]]:
         """Measure what is claimed; a destination is left out where a pair has many rows or lacks tombstones.
@@ -224,10 +234,10 @@ class Rounds:
                 shares[item.destination_id].append(_Share(item, _slice(item, upto), live, dead))
                 if live + dead >= _FEW_ROWS:
                     claimed.alone.add(item.destination_id)
-        rows = Counter[str]()
+        rows = 0
         for name in (name for name in claimed.items if name not in claimed.alone):
-            rows.update({share.item.mapping_id: share.live + share.dead for share in shares[name]})
-            if any(count > _MOST_ROWS for count in rows.values()):
+            rows += sum(share.live + share.dead for share in shares[name])
+            if rows > _MOST_ROWS:
                 claimed.later.add(name)
         return {name: of_one for name, of_one in shares.items() if name not in claimed.alone | claimed.later}
 
@@ -242,22 +252,11 @@ class Rounds:
             if share.live + share.dead:
                 lacking[pair.mapping_id][pair.tenancy_id] = min(known, share.slice, key=lambda entry: entry.after)
         wanted = {mapping_id: [*slices.values()] for mapping_id, slices in lacking.items() if slices}
-        queries = [
-            (
-                self._extractions.of(mapping).select(self._projection(mapping), renamed=False),
-                parameters(wanted[mapping.mapping_id]),
-            )
-            for mapping in self._catalog.mappings
-            if mapping.mapping_id in wanted
-        ]
-        found = dict(
-            zip(
-                (mapping.mapping_id for mapping in self._catalog.mappings if mapping.mapping_id in wanted),
-                snapshot.by_tenancy(queries),
-                strict=True,
-            )
-        )
-        return defaultdict(dict, found)
+        queries = [self._query(self._catalog.mapping(mapping_id), slices) for mapping_id, slices in wanted.items()]
+        return dict(zip(wanted, snapshot.by_tenancy(queries), strict=True))
+
+    def _query(self, mapping: SyncMapping, slices: Sequence[Slice]) -> tuple[bytes, Sequence[object]]:
+        return self._extractions.of(mapping).select(self._projection(mapping), renamed=False), parameters(slices)
 
     def _by_mapping(self, items: Iterable[SharedItem]) -> Iterable[tuple[SyncMapping, list[SharedItem]]]:
         found: defaultdict[str, list[SharedItem]] = defaultdict(list)
@@ -269,9 +268,10 @@ class Rounds:
         started, written = self._clock(), False
         with span("load", destination=parcel.destination.destination_id, pairs=len(parcel.shares)):
             try:
-                written = parcel.destination.deliver(parcel.slices, parcel.rows)
-            except DbsyncError as error:
-                logger.debug("left to a worker of its own: %s", error.what)
+                written = parcel.destination.deliver([share.slice for share in parcel.shares], parcel.rows)
+            except DbsyncError:
+                # Why, a worker of its own finds out and notes.
+                written = False
             finally:
                 self._sent.put(_Sent(parcel, written, self._clock() - started))
 
@@ -321,7 +321,3 @@ def _key(item: SharedItem) -> Key:
 
 def _slice(item: SharedItem, upto: int) -> Slice:
     return Slice(_pair(item), item.epoch, item.reached, upto, first=False, complete_up_to=upto)
-
-
-def _upto(parcel: _Parcel) -> int:
-    return parcel.shares[0].slice.upto

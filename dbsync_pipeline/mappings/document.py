@@ -24,9 +24,7 @@ def read_file(path: Path, model: type[_Model]) -> _Model:
         MappingError: it is no YAML, or does not fit the model; every problem is named with its line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        node = _compose(text)
-        data: object = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader of our own
+        node, data = _parse(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise MappingError(f"{path}:{line}: not YAML: {error.problem}", "Mend the syntax at that line.") from None
@@ -41,7 +39,8 @@ def read_file(path: Path, model: type[_Model]) -> _Model:
 
 def location(path: Path, *parts: int | str) -> str:
     """Return `file:line` of a part of a mapping file, such as `"columns", 2`, or of what holds it."""
-    return f"{path}:{_line_of(_compose(path.read_text(encoding='utf-8')), parts)}"
+    node, _ = _parse(path.read_text(encoding="utf-8"))
+    return f"{path}:{_line_of(node, parts)}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,8 +63,14 @@ for _word in ("true", "True", "TRUE", "false", "False", "FALSE"):
     _Loader.yaml_implicit_resolvers[_word[0]].insert(0, (_BOOLEAN, re.compile(f"^{_word}$")))
 
 
-def _compose(text: str) -> yaml.Node | None:
-    return cast("yaml.Node | None", yaml.compose(text, Loader=_Loader))  # pyright: ignore[reportUnknownMemberType] -- PyYAML is untyped
+def _parse(text: str) -> tuple[yaml.Node | None, object]:
+    """Return what stands where, and what it says; most of a command's start is spent here."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else cast("object", loader.construct_document(node))  # pyright: ignore[reportUnknownMemberType] -- PyYAML is untyped
+    finally:
+        loader.dispose()  # pyright: ignore[reportUnknownMemberType] -- likewise
 
 
 def _problem(path: Path, node: yaml.Node | None, problem: ErrorDetails) -> str:

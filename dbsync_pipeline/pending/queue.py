@@ -219,8 +219,15 @@ where (p.destination_id, p.tenancy_id, p.mapping_id) = (resting.destination_id, 
 """
 
 _BEGIN_AGAIN = """
-update dbsync.pending set reached = 0, pending_since = clock_timestamp()
-where destination_id = %(destination)s and mapping_id = any(%(mappings)s) and reached > 0
+with mine as materialized (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
+    where p.destination_id = %(destination)s and p.mapping_id = any(%(mappings)s) and p.reached > 0
+    order by p.destination_id, p.tenancy_id, p.mapping_id
+    for update
+)
+update dbsync.pending p set reached = 0, pending_since = clock_timestamp()
+from mine
+where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, mine.tenancy_id, mine.mapping_id)
 """
 
 _IS_CLAIMED = (
@@ -405,7 +412,6 @@ class _Claims:
         )
 
     def _claim(self, statement: LiteralString, rows: type[_Item], **what: object) -> list[_Item]:
-        self._claimed = self._clock()
         with self._connection.cursor(row_factory=class_row(rows)) as cursor:
             cursor.execute(
                 statement,
@@ -481,10 +487,12 @@ class SharedQueue(_Claims):
             self._leave(self._open)
 
     def claim(self, destinations: list[str], limit: int) -> list[SharedItem]:
-        """Take the rows of some destinations that have waited longest and are due."""
+        """Take the rows of some destinations that have waited longest and are due, in that order."""
+        if not self._open:
+            self._claimed = self._clock()
         items = self._claim(_CLAIM_OF_MANY, SharedItem, destinations=destinations, limit=limit)
         self._open.update(item.destination_id for item in items)
-        return items
+        return sorted(items, key=lambda item: -item.waited_seconds)
 
     def renew(self) -> None:
         """Keep what is claimed; to be called often."""
@@ -545,6 +553,7 @@ class PendingQueue(_Claims):
         if self._listens:
             # What was notified until now is seen by this claim; kept, it would pile up while there is work.
             self.wait(0)
+        self._claimed = self._clock()
         return self._claim(
             _CLAIM,
             PendingItem,

@@ -77,12 +77,17 @@ with fresh as materialized (
     select * from dbsync.destination where not announced order by destination_id for update skip locked
 ), announced as (
     update dbsync.destination d set announced = true from fresh where d.destination_id = fresh.destination_id
+), ending as materialized (
+    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p join fresh using (destination_id)
+    where p.wanted > p.reached and (not fresh.enabled
+        or fresh.tenancy_id <> p.tenancy_id or not (fresh.mappings is null or p.mapping_id = any(fresh.mappings)))
+    order by p.destination_id, p.tenancy_id, p.mapping_id
+    for update of p
 ), ended as (
     update dbsync.pending p
     set wanted = p.reached, attempts = 0, last_error = null, lease_worker = null, lease_until = null
-    from fresh
-    where p.destination_id = fresh.destination_id and p.wanted > p.reached and (not fresh.enabled
-        or fresh.tenancy_id <> p.tenancy_id or not (fresh.mappings is null or p.mapping_id = any(fresh.mappings)))
+    from ending
+    where (p.destination_id, p.tenancy_id, p.mapping_id) = (ending.destination_id, ending.tenancy_id, ending.mapping_id)
 ), begun as (
     insert into dbsync.pending as known (tenancy_id, mapping_id, destination_id, wanted, paused)
     select t.tenancy_id, m.mapping_id, fresh.destination_id, s.last_sequence_id,

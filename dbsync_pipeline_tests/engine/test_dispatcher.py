@@ -4,7 +4,8 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event, Semaphore
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from dbsync_pipeline.engine import dispatcher
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher, Stint
+from dbsync_pipeline.engine.rounds import Begun, Rounds
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.pending.queue import DueDestination, destinations_due
 from dbsync_pipeline_tests.harness import Harness
@@ -22,7 +24,7 @@ PATIENCE_SECONDS = 20.0
 class Scene:
     """Destinations that are due until they are served, and workers that hold their thread until they are let go."""
 
-    def __init__(self, *, workers: int, failing: list[str], good: list[str]) -> None:
+    def __init__(self, *, workers: int, failing: list[str], good: list[str], rounds: Rounds | None = None) -> None:
         self.lock = threading.Lock()
         self.waiting = [*(DueDestination(name, failing=True) for name in failing), *map(self._good, good)]
         self.served: list[str] = []
@@ -35,7 +37,9 @@ class Scene:
         self.looks = 0
         self.error: BaseException | None = None
         self.act: Callable[[str], None] = lambda _: None
-        self.dispatcher = Dispatcher(self._due, self._serve, self.stop.wait, workers=workers, clock=lambda: self.now)
+        self.dispatcher = Dispatcher(
+            self._due, self._serve, self.stop.wait, rounds=rounds, workers=workers, clock=lambda: self.now
+        )
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     @staticmethod
@@ -96,6 +100,73 @@ class Scene:
             event.set()
         self.thread.join(PATIENCE_SECONDS)
         assert not self.thread.is_alive()
+
+
+class SlowRounds(Rounds):
+    """Takes all but some in rounds, and sends when it is let go."""
+
+    def __init__(self, alone: set[str]) -> None:
+        self.alone = alone
+        self.begun: list[list[str]] = []
+        self.sent: list[str] = []
+        self.ended: list[str] = []
+        self.let_go = Event()
+        self.scene: Scene | None = None
+
+    def begin(self, destination_ids: Sequence[str]) -> Begun:
+        taken = [name for name in destination_ids if name not in self.alone]
+        if taken:
+            assert self.scene is not None
+            with self.scene.lock:
+                self.scene.waiting = [entry for entry in self.scene.waiting if entry.destination_id not in taken]
+            self.begun.append(taken)
+        return Begun({name: partial(self._send_slowly, name) for name in taken}, self.alone & {*destination_ids})
+
+    def _send_slowly(self, name: str) -> None:
+        assert self.let_go.wait(PATIENCE_SECONDS)
+        self.sent.append(name)
+
+    def finish(self) -> None:
+        self.ended = [*self.sent]
+
+
+def with_rounds(rounds: SlowRounds, *, workers: int, good: list[str]) -> Scene:
+    scene = Scene(workers=workers, failing=[], good=good, rounds=rounds)
+    rounds.scene = scene
+    return scene
+
+
+def test_a_round_has_room_for_four_of_a_thread_and_less_while_one_hangs() -> None:
+    """I8: what hangs has a thread, so that others' sends do not wait behind it; and large loads make room for them."""
+    rounds = SlowRounds({"load"})
+    scene = with_rounds(rounds, workers=2, good=["load"])
+    scene.start()
+    scene.await_begun(1)
+    with scene.lock:
+        scene.waiting += [DueDestination(f"{number:02}", failing=False) for number in range(20)]
+    scene._await(lambda: len(rounds.begun) == 1)
+    scene.await_looks(3)
+    assert [len(names) for names in rounds.begun] == [4]
+    scene.await_told_to_end("load")
+    rounds.let_go.set()
+    scene._await(lambda: len(rounds.sent) == 20)
+    assert max(len(names) for names in rounds.begun) == 4
+    scene.end()
+    assert scene.error is None
+
+
+def test_what_a_round_has_sent_is_ended_while_others_are_still_at_work() -> None:
+    """Else whoever takes over could not claim it until the longest turn is over."""
+    rounds = SlowRounds({"load"})
+    scene = with_rounds(rounds, workers=2, good=["load", "small"])
+    scene.start()
+    scene.await_begun(1)
+    scene._await(lambda: len(rounds.begun) == 1)
+    scene.stop.set()
+    rounds.let_go.set()
+    scene._await(lambda: rounds.ended == ["small"])
+    assert scene.thread.is_alive()
+    scene.end()
 
 
 def test_the_dead_get_half_of_the_threads_at_most() -> None:

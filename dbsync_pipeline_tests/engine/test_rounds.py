@@ -1,7 +1,10 @@
 """Rounds: few changes each of many external databases, delivered together, and everything that is left to a worker."""
 
-from collections.abc import Callable, Generator, Iterable
+import math
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from threading import Event
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -9,15 +12,14 @@ import pytest
 
 from dbsync_pipeline.destinations.postgres.together import MOST_BYTES
 from dbsync_pipeline.engine import rounds
-from dbsync_pipeline.engine.rounds import Begun
+from dbsync_pipeline.engine.rounds import Begun, Rounds
+from dbsync_pipeline.engine.snapshot import Snapshot
 from dbsync_pipeline.pending.queue import destinations_due
 from dbsync_pipeline.pending.tally import read_delivered
 from dbsync_pipeline.retention import purge
 from dbsync_pipeline_tests.harness import External, Harness
 from dbsync_pipeline_tests.proxy import Proxy
 from dbsync_pipeline_tests.serving import Serving, serving
-
-_IDLE_SECONDS = 3_600.0
 
 
 @dataclass
@@ -160,6 +162,9 @@ def test_a_session_on_the_source_that_is_ended_costs_an_attempt_of_nobody(pipeli
         "where datname = current_database() and application_name in ('dbsync sync', 'dbsync sync queue')"
     )
     assert set(scene.begin().alone) == {copy.destination_id for copy in scene.copies}
+    assert scene.serving.drain(scene.copies) == ["a", "b", "c"]
+    scene.serving.seconds += 10
+    scene.rename_all("again")
     assert scene.serving.drain(scene.copies) == []
     assert_equal(scene.copies)
 
@@ -223,12 +228,13 @@ def test_a_database_that_is_not_as_it_was_left_gets_nothing_in_a_round(
     assert scene.serving.due() == {scene.copies[1].destination_id}
     if before == [("dbsync.users",)]:
         assert {row["display_name"] for row in scene.copies[1].view("users")} != {"changed"}
-    # It is not tried in a round again before a worker has looked.
-    assert set(scene.begin().alone) == {scene.copies[1].destination_id}
-    while scene.serving.alone(scene.copies[1].destination_id):
-        pass
+    assert scene.serving.drain(scene.copies) == ["b"]
     assert_equal(scene.copies)
+    # It is not tried in a round again until a worker has had the time to look.
     scene.rename_all("again")
+    assert scene.serving.drain(scene.copies) == ["b"]
+    scene.serving.seconds += 10
+    scene.rename_all("and again")
     assert scene.serving.drain(scene.copies) == []
     assert_equal(scene.copies)
 
@@ -363,3 +369,105 @@ def test_a_database_that_is_disabled_is_not_begun(pipeline: Harness, scene: Scen
     begun = scene.begin()
     assert scene.copies[1].destination_id in begun.alone
     assert scene.copies[1].destination_id not in begun.sending
+
+
+def test_a_table_of_the_source_that_is_locked_holds_up_nobody(pipeline: Harness, scene: Scene) -> None:
+    """I8: rounds are begun by the loop that ends them; workers of their own may wait."""
+    scene.rename_all("changed")
+    pipeline.sequence()
+    with psycopg.connect(pipeline.url) as locking:
+        locking.execute('lock table "ProjectUser"')
+        assert set(scene.begin().alone) == {copy.destination_id for copy in scene.copies}
+        assert scene.serving.due() == {copy.destination_id for copy in scene.copies}
+        # For a while it is not even tried.
+        assert set(scene.begin().alone) == {copy.destination_id for copy in scene.copies}
+    scene.serving.seconds += 10
+    assert scene.serving.drain(scene.copies) == []
+    assert_equal(scene.copies)
+
+
+def test_a_long_round_keeps_its_claims(pipeline: Harness, scene: Scene) -> None:
+    """However many others begin meanwhile; it ends with the last of what it has claimed."""
+    lease = "select min(lease_until) from dbsync.pending where destination_id = %s and lease_until is not null"
+    seconds = pipeline.pipeline.settings.lease_seconds
+    scene.rename_all("changed")
+    pipeline.sequence()
+    begun = scene.begin()
+    name, other = scene.copies[0].destination_id, scene.copies[1].destination_id
+    begun.sending[other]()
+    scene.serving.rounds.finish()
+    first = pipeline.value(lease, name)
+    for _ in range(4):
+        scene.serving.seconds += seconds / 4
+        pipeline.app.user(scene.tenancies[1])
+        pipeline.sequence()
+        begun_again = scene.serving.begin([other])
+        begun_again.sending[other]()
+        scene.serving.rounds.finish()
+    assert pipeline.value(lease, name) > first
+    for destination_id in (name, scene.copies[2].destination_id):
+        begun.sending[destination_id]()
+    scene.serving.rounds.finish()
+    assert pipeline.value(lease, name) is None
+    assert_equal(scene.copies)
+
+
+def test_no_row_of_another_tenancy_is_written(pipeline: Harness, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I7: were the source to answer with one, under whichever name, the database would get nothing at all."""
+    by_tenancy = Snapshot.by_tenancy
+
+    def mixed_up(self: Snapshot, queries: Iterable[Any]) -> list[dict[Any, Any]]:
+        found = by_tenancy(self, queries)
+        return [dict(zip(rows, reversed(rows.values()), strict=True)) for rows in found]
+
+    monkeypatch.setattr(Snapshot, "by_tenancy", mixed_up)
+    scene.rename_all("changed")
+    pipeline.sequence()
+    for send in scene.begin().sending.values():
+        send()
+    scene.serving.rounds.finish()
+    # Of three that are turned round, one keeps its own.
+    assert sum(copy.view("users")[0]["display_name"] == "changed" for copy in scene.copies) == 1
+    assert [[row["id"] for row in copy.view("users")] for copy in scene.copies] == [[user] for user in scene.users]
+
+
+@pytest.mark.parametrize("setting", ["worker_rows_per_second", "destination_rows_per_second", None])
+def test_who_is_bound_by_a_throttle_is_served_alone(
+    pipeline: Harness, monkeypatch: pytest.MonkeyPatch, setting: str | None
+) -> None:
+    """It waits in a thread of its own, and not in the loop that begins rounds."""
+    pipeline.configure(**({setting: 1_000_000} if setting else {}))
+    begun: list[Sequence[str]] = []
+    monkeypatch.setattr(Rounds, "begin", lambda _self, names: begun.append(names) or Begun({}, names))
+    copy = pipeline.configure_external(pipeline.app.tenancy())
+    pipeline.app.user(copy.tenancy)
+    pipeline.sequence()
+    with pipeline.pipeline.source("test") as connection:
+        served = pipeline.pipeline.external_dispatcher(connection, lambda _results: None)
+        with served as dispatcher:
+            dispatcher.run(stop=Event(), max_seconds=math.inf, idle_seconds=0, note=lambda _line: None)
+    copy.assert_equal()
+    assert bool(begun) == (setting is None)
+
+
+def test_many_tenancies_of_one_database_share_a_session_in_a_round(pipeline: Harness) -> None:
+    """Or open another one: none of them needs a worker of its own for that."""
+    first = pipeline.configure_external(pipeline.app.tenancy(), "0")
+    copies = [first, *(pipeline.configure_external(pipeline.app.tenancy(), f"{n}", url=first.url) for n in range(1, 4))]
+    for copy in copies:
+        pipeline.app.user(copy.tenancy)
+    with serving(pipeline) as run:
+        run.drain(copies)
+        for copy in copies:
+            pipeline.app.user(copy.tenancy)
+        pipeline.sequence()
+        sending = run.begin(copy.destination_id for copy in copies).sending
+        assert len(sending) == len(copies)
+        taken = run.kept.take(first.destination_id, first.url)
+        assert taken is not None
+        for send in sending.values():
+            send()
+        taken.close()
+        run.rounds.finish()
+        assert run.due() == set()
+    first.assert_equal("users")

@@ -284,6 +284,8 @@ class PipelineMachine(RuleBasedStateMachine):
     def deliver_in_rounds(self, sends: int, *, ends: bool) -> None:
         """Begin a round of the external databases that have something due, or go on with one, and perhaps end it."""
         if not self.sending:
+            # Whoever was doubted is not any more.
+            self.serving.seconds += 10
             due = [entry.destination_id for entry in destinations_due(self.pipeline.admin, 100)]
             begun = self.serving.begin(due)
             self.sending = list(begun.sending.values())

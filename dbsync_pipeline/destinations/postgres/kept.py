@@ -6,7 +6,7 @@ share thus never has more of them than were at work in it at once. How a databas
 far it is are not kept: everyone who comes looks at them anew.
 
 A session is kept until nobody has wanted it for a while, its destination has another connection string, or there are
-too many. One that anything has failed on is not left here: it may lead to a server that its name no longer stands for.
+too many. One on which a worker has failed is not left here: it may lead to a server that its name no longer stands for.
 """
 
 import resource

@@ -13,7 +13,7 @@ from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.destinations.postgres.together import MOST_BYTES, Mark, Move, Together
-from dbsync_pipeline.errors import DbsyncError, UnreachableError
+from dbsync_pipeline.errors import BadRowError, IncompatibleTargetError, NotInstalledError, RefusedForNowError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.spec import SyncMapping
 
@@ -42,23 +42,22 @@ class ReadyDatabase(ReadyDestination):
         return self._configuration.destination_id
 
     def deliver(self, slices: Sequence[Slice], rows: Sequence[tuple[SyncMapping, Columns]]) -> bool:
-        """Write rows and checkpoints in one transaction, by a session that rests; that is left unless it is lost."""
+        """Write rows and checkpoints in one transaction, by a session that rests or a new one, and leave that."""
         size = sum(len(value) for _, columns in rows for values in columns for value in values)
         if size > MOST_BYTES or any(entry.pair.tenancy_id != self._configuration.tenancy_id for entry in slices):
             return False
-        session = self._sessions.take(self.destination_id, self._configuration.connection)
-        if session is None:
-            return False
+        connection = self._configuration.connection
+        session = self._sessions.take(self.destination_id, connection) or self._sessions.open(connection)
         try:
             written = self._write(session, slices, rows)
-        except UnreachableError:
+        except (NotInstalledError, IncompatibleTargetError, RefusedForNowError, BadRowError):
+            # Whoever looks for the reason may find none but a table that is gone.
+            self._sessions.leave(self.destination_id, connection, session)
+            raise
+        except BaseException:
             session.close()
             raise
-        except DbsyncError:
-            # Whoever looks for the reason may find none but a table that is gone.
-            self._leave(session)
-            raise
-        self._leave(session)
+        self._sessions.leave(self.destination_id, connection, session)
         return written
 
     def _write(
@@ -71,6 +70,3 @@ class ReadyDatabase(ReadyDestination):
     def _move(self, entry: Slice) -> Move:
         version = self._catalog.mapping(entry.pair.mapping_id).code_version
         return Move(entry.pair, Mark(version, entry.epoch, entry.after), Mark(version, entry.epoch, entry.upto))
-
-    def _leave(self, session: ExternalSession) -> None:
-        self._sessions.leave(self.destination_id, self._configuration.connection, session)

@@ -4,6 +4,7 @@ A thread for each piece of work would be right, too, but to start one takes a te
 """
 
 import math
+import os
 import threading
 import time
 from collections.abc import Generator
@@ -31,6 +32,10 @@ class Watch:
     """Whom the thread looks after; it ends while there is nobody, and begins again."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Look after nobody, as a process that was forked must: what the other one waits for is the other's."""
         self._changed = threading.Condition()
         self._watched = set[Watched]()
         self._wakes_at = math.inf
@@ -40,12 +45,11 @@ class Watch:
     def over(self, watched: Watched) -> Generator[None]:
         """Look after somebody for as long as the context lasts, and not a moment longer."""
         with self._changed:
-            self._watched.add(watched)
-            # One that was running when a process forked is not there in the other.
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="dbsync watch", daemon=True)
                 self._thread.start()
-            elif watched.silent_at < self._wakes_at:
+            self._watched.add(watched)
+            if watched.silent_at < self._wakes_at:
                 self._changed.notify()
         try:
             yield
@@ -68,3 +72,5 @@ class Watch:
 
 WATCH = Watch()
 """The one of this process."""
+
+os.register_at_fork(after_in_child=WATCH.forget)
