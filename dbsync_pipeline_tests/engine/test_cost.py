@@ -95,13 +95,13 @@ def test_inserts_do_not_grow_with_tenancies(pipeline: Harness, requests: Counter
 
 
 @pytest.mark.parametrize(
-    ("most_together", "copies"), [(destination._TOGETHER_BYTES, 0), (0, 1)], ids=["together", "by copy"]
+    ("most_together", "copies"), [(destination.MOST_BYTES, 0), (0, 1)], ids=["together", "by copy"]
 )
 def test_statements_in_an_external_database_do_not_grow_with_rows(
     pipeline: Harness, monkeypatch: pytest.MonkeyPatch, most_together: int, copies: int
 ) -> None:
     """D28: a batch is one merge and one move of the checkpoint, and a COPY if it is large, however many rows it has."""
-    monkeypatch.setattr(destination, "_TOGETHER_BYTES", most_together)
+    monkeypatch.setattr(destination, "MOST_BYTES", most_together)
     tenancy = pipeline.app.tenancy()
     external = pipeline.configure_external(tenancy)
     for _ in range(60):
