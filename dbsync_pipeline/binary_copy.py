@@ -36,7 +36,7 @@ def written(result: PGresult, size: int) -> Iterator[bytes]:
         block += _FIELDS.pack(result.nfields)
         for field in fields:
             value = result.get_value(row, field)
-            block += _NULL if value is None else _LENGTH.pack(len(value)) + value
+            block += _with_length(value)
         if len(block) >= size:
             yield bytes(block)
             block.clear()
@@ -112,8 +112,17 @@ def by_first_column(cursor: psycopg.RawCursor[Any]) -> dict[Any, Columns]:
             columns = found[key] = [[] for _ in fields]
         for field in fields:
             value = result.get_value(row, field)
-            columns[field].append(_NULL if value is None else _LENGTH.pack(len(value)) + value)
+            columns[field].append(_with_length(value))
     return found
+
+
+def _with_length(value: bytes | None) -> bytes:
+    return _NULL if value is None else _LENGTH.pack(len(value)) + value
+
+
+def size(columns: Columns) -> int:
+    """Return how many bytes rows take."""
+    return sum(len(value) for values in columns for value in values)
 
 
 def value(sent: bytes, type_name: str) -> object:

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from dbsync_pipeline.binary_copy import Columns
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 
+Rows = tuple[SyncMapping, Columns]
+"""All rows of a mapping that go at once."""
+
 BINARY = "format binary"
 """A form of COPY that queries have, too."""
 
@@ -170,7 +173,7 @@ class ReadyDestination(ABC):
         """Id in dbsync.destination and in dbsync.pending."""
 
     @abstractmethod
-    def deliver(self, slices: Sequence[Slice], rows: Sequence[tuple[SyncMapping, Columns]]) -> bool:
+    def deliver(self, slices: Sequence[Slice], rows: Sequence[Rows]) -> bool:
         """Write few rows, which may be older than the slices, and the slices' checkpoints, all or nothing.
 
         Returns:

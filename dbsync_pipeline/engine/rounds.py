@@ -20,8 +20,9 @@ from queue import Empty, SimpleQueue
 
 import psycopg
 
+from dbsync_pipeline import binary_copy
 from dbsync_pipeline.binary_copy import Columns
-from dbsync_pipeline.destinations.base import Pair, ProjectedColumn, ReadyDestination, Slice
+from dbsync_pipeline.destinations.base import Pair, ProjectedColumn, ReadyDestination, Rows, Slice
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.engine import Delivery
 from dbsync_pipeline.engine.extraction import Extractions, parameters
@@ -80,7 +81,7 @@ class _Parcel:
 
     destination: ReadyDestination
     shares: Sequence[_Share]
-    rows: Sequence[tuple[SyncMapping, Columns]]
+    rows: Sequence[Rows]
     upto: int
 
 
@@ -207,7 +208,7 @@ class Rounds:
             for name, of_one in shares.items()
         ]
 
-    def _rows_of(self, share: _Share, rows: Mapping[str, Mapping[TenancyId, Columns]]) -> tuple[SyncMapping, Columns]:
+    def _rows_of(self, share: _Share, rows: Mapping[str, Mapping[TenancyId, Columns]]) -> Rows:
         pair = share.slice.pair
         return self._catalog.mapping(pair.mapping_id), rows.get(pair.mapping_id, {}).get(pair.tenancy_id, [])
 
@@ -296,7 +297,7 @@ class Rounds:
 
 
 def _results(sent: _Sent) -> Iterable[SyncResult]:
-    size = sum(len(value) for _, columns in sent.parcel.rows for values in columns for value in values)
+    size = sum(binary_copy.size(columns) for _, columns in sent.parcel.rows)
     rows = sum(share.live + share.dead for share in sent.parcel.shares)
     for share in sent.parcel.shares:
         delivery = Delivery(

@@ -23,8 +23,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import redact
-from dbsync_pipeline.mappings.relation import PENDING_CHANNEL
-from dbsync_pipeline.mappings.spec import TenancyId
+from dbsync_pipeline.mappings.relation import CLICKHOUSE, PENDING_CHANNEL
+from dbsync_pipeline.mappings.spec import DestinationKind, TenancyId
 from dbsync_pipeline.pending.tally import COUNTED, Outcome, counted
 
 _WORKER_LOCK_CLASS = 0x6462_7379  # "dbsy": workers are told apart by the second half of the advisory lock's key.
@@ -405,6 +405,9 @@ class _Claims:
         assert row is not None
         self._worker: int = row[0]
 
+    def __enter__(self) -> Self:
+        return self
+
     def _leave(self, destinations: Collection[str]) -> None:
         # The lock may be gone a moment before the claims; they are free then, too.
         self._connection.execute(
@@ -477,9 +480,6 @@ class SharedQueue(_Claims):
         super().__init__(connection, lease_seconds=lease_seconds, clock=clock)
         self._open = Counter[str]()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -532,11 +532,9 @@ class PendingQueue(_Claims):
     ) -> None:
         super().__init__(connection, lease_seconds=lease_seconds, clock=clock)
         self._destination_id = destination_id
+        self._kind: DestinationKind = "clickhouse" if destination_id == CLICKHOUSE else "postgres"
         self._retry = retry
         self._listens = False
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -590,7 +588,7 @@ class PendingQueue(_Claims):
                 where a load was cut into chunks.
             outcomes: what was delivered of them, counted whether or not the lease was lost meanwhile.
         """
-        added = counted(self._destination_id, self._worker, outcomes)
+        added = counted(self._kind, self._worker, outcomes)
         self._update(_COMPLETE, "reached", self._keys(reached), complete_up_to=complete_up_to, **added)
 
     def back_off(self, errors: dict[tuple[TenancyId, str], str], *, outage_seconds: float | None = None) -> None:
@@ -613,7 +611,7 @@ class PendingQueue(_Claims):
             retry_base=self._retry.base_seconds,
             retry_max=longest,
             spread=spread,
-            **counted(self._destination_id, self._worker, failures),
+            **counted(self._kind, self._worker, failures),
         )
 
     def give_back(self, keys: Collection[tuple[TenancyId, str]]) -> None:

@@ -16,7 +16,6 @@ from typing import LiteralString
 import psycopg
 from psycopg.types.json import Jsonb
 
-from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import DestinationKind
 
 _PLACES = 16
@@ -76,14 +75,13 @@ class Delivered:
         return self.upserted + self.deleted
 
 
-def counted(destination_id: str, worker: int, outcomes: Iterable[Outcome]) -> dict[str, object]:
+def counted(kind: DestinationKind, worker: int, outcomes: Iterable[Outcome]) -> dict[str, object]:
     """Return the parameters that add a turn's outcomes to the counters of a worker's place."""
     upserted, deleted, failed = Counter[str](), Counter[str](), Counter[str]()
     for outcome in outcomes:
         upserted[outcome.mapping_id] += outcome.upserted
         deleted[outcome.mapping_id] += outcome.deleted
         failed[outcome.mapping_id] += outcome.failed
-    kind: DestinationKind = "clickhouse" if destination_id == CLICKHOUSE else "postgres"
     turn = [
         {"mapping_id": name, "upserted": upserted[name], "deleted": deleted[name], "failed": failed[name]}
         for name in upserted

@@ -6,8 +6,8 @@ pending table says in the transaction that writes, and where it does not fit, no
 
 from collections.abc import Sequence
 
-from dbsync_pipeline.binary_copy import Columns
-from dbsync_pipeline.destinations.base import ReadyDestination, Slice
+from dbsync_pipeline import binary_copy
+from dbsync_pipeline.destinations.base import ReadyDestination, Rows, Slice
 from dbsync_pipeline.destinations.configured import ExternalDatabase
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
@@ -15,7 +15,6 @@ from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.destinations.postgres.together import MOST_BYTES, Mark, Move, Together
 from dbsync_pipeline.errors import BadRowError, IncompatibleTargetError, NotInstalledError, RefusedForNowError
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.spec import SyncMapping
 
 
 class ReadyDatabase(ReadyDestination):
@@ -41,9 +40,9 @@ class ReadyDatabase(ReadyDestination):
         """Id in dbsync.destination."""
         return self._configuration.destination_id
 
-    def deliver(self, slices: Sequence[Slice], rows: Sequence[tuple[SyncMapping, Columns]]) -> bool:
+    def deliver(self, slices: Sequence[Slice], rows: Sequence[Rows]) -> bool:
         """Write rows and checkpoints in one transaction, by a session that rests or a new one, and leave that."""
-        size = sum(len(value) for _, columns in rows for values in columns for value in values)
+        size = sum(binary_copy.size(columns) for _, columns in rows)
         if size > MOST_BYTES or any(entry.pair.tenancy_id != self._configuration.tenancy_id for entry in slices):
             return False
         connection = self._configuration.connection
@@ -60,9 +59,7 @@ class ReadyDatabase(ReadyDestination):
         self._sessions.leave(self.destination_id, connection, session)
         return written
 
-    def _write(
-        self, session: ExternalSession, slices: Sequence[Slice], rows: Sequence[tuple[SyncMapping, Columns]]
-    ) -> bool:
+    def _write(self, session: ExternalSession, slices: Sequence[Slice], rows: Sequence[Rows]) -> bool:
         received = [entry for entry in self._catalog.mappings if self._configuration.receives(entry.mapping_id)]
         moves = [self._move(entry) for entry in slices]
         return Together(self._merges, session, self._configuration.tenancy_id, received).write(rows, moves)

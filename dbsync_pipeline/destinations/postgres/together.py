@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import psycopg
 
 from dbsync_pipeline import binary_copy
-from dbsync_pipeline.binary_copy import Array, Columns
-from dbsync_pipeline.destinations.base import Pair
+from dbsync_pipeline.binary_copy import Array
+from dbsync_pipeline.destinations.base import Pair, Rows
 from dbsync_pipeline.destinations.postgres.session import ExternalSession
 from dbsync_pipeline.destinations.postgres.statements import Merges
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
@@ -38,10 +38,6 @@ class Move:
     pair: Pair
     found: Mark
     mark: Mark
-
-
-Rows = tuple[SyncMapping, Columns]
-"""All rows of a batch of one mapping."""
 
 
 class Together:
