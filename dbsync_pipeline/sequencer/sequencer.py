@@ -201,7 +201,9 @@ class Sequencer:
             .as_bytes(connection)
         )
         self._touches = {
-            table.table: [statement.as_bytes(connection) for statement in table.touches] for table in self._tables
+            feed.dependant_id: table.touches(feed, 0).as_bytes(connection)
+            for table in self._tables
+            for feed in table.feeds
         }
         self._tombstones = {
             mapping.mapping_id: table.tombstones(mapping, 0).as_bytes(connection)
@@ -209,7 +211,8 @@ class Sequencer:
             for mapping in table.mappings
         }
         self._turns: dict[Table, str | None] = {}
-        # By mapping: the last tombstone of a full batch in which none could be numbered.
+        # By mapping: the last tombstone of a full batch in which none could be numbered. By feed: the same of touches,
+        # most of which could not be dealt with.
         self._behind: dict[str, int] = {}
 
     def waiting(self) -> bool | None:
@@ -334,11 +337,15 @@ class Sequencer:
                 # All of them wait for rows that somebody has locked; the next pass looks behind them.
                 self._behind[mapping.mapping_id] = last
                 tally.passed_by = True
-        for statement in self._touches[table.table]:
-            for fed, done, full in self._connection.execute(statement):
+        for feed in table.feeds:
+            behind = self._behind.pop(feed.dependant_id, 0)
+            statement = table.touches(feed, behind) if behind else self._touches[feed.dependant_id]
+            for fed, done, full, last in self._connection.execute(statement):
                 places.update(fed or ())
                 tally.handled += done
                 tally.touches_left |= full
+                if last is not None:
+                    self._behind[feed.dependant_id] = last
         number = table.number(sorted(places), self._turns.get(table.table))
         self._turns[table.table] = None
         for mapping_id, tenancy_id, sequence_id, count, turn in self._connection.execute(number):

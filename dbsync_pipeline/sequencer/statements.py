@@ -42,8 +42,7 @@ class TableStatements:
 
     Attributes:
         waiting: a boolean: is there anything to number?
-        touches: one statement a feed; returns (places of rows that touches concern, touches that are done with, whether
-            more may be left than were looked at).
+        feeds: what touches of its rows may be of.
     """
 
     table: Table
@@ -51,7 +50,7 @@ class TableStatements:
     columns: SyncColumns
     batch_size: int
     waiting: sql.Composed
-    touches: tuple[sql.Composed, ...]
+    feeds: tuple[Feed, ...]
 
     @property
     def smallest_batch(self) -> int:
@@ -72,6 +71,14 @@ class TableStatements:
         matter: each is below the row that lives.
         """
         return _tombstones(mapping, self.batch_size, behind)
+
+    def touches(self, feed: Feed, behind: int) -> sql.Composed:
+        """Return the statement that looks at touches of a feed, up to the batch size, with ids above `behind`.
+
+        It yields (places of rows that touches concern, touches that are done with, whether more may be left than were
+        looked at, the id of the last touch of a full batch that could hardly be dealt with).
+        """
+        return _touches(feed, self.columns, self.batch_size, behind)
 
     def number(self, places: list[str], turn: str | None) -> sql.Composed:
         """Return the statement that numbers dirty rows, up to the batch size, and the rows at `places`.
@@ -162,7 +169,7 @@ def generate(catalog: Catalog, table: Table, columns: SyncColumns, batch_size: i
         columns,
         batch_size,
         waiting,
-        tuple(_touches(feed, columns, batch_size) for feed in feeds),
+        feeds,
     )
 
 
@@ -255,7 +262,7 @@ def _number_placed(mapping: SyncMapping) -> list[sql.Composed]:
     ]
 
 
-def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
+def _touches(feed: Feed, columns: SyncColumns, batch_size: int, behind: int) -> sql.Composed:
     """One touch may concern a million rows, which are then sent again in batches.
 
     While they are, or are locked, another batch has room for what other touches concern.
@@ -267,7 +274,7 @@ def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
     return sql.SQL(
         "with mark as materialized (select last_value as id from dbsync.sequence_id), "
         "batch as materialized (select touch_id, match, coalesce(upto, (select id from mark)) as upto from {touch} "
-        "where dependant_id = {feed} order by touch_id limit {limit}), "
+        "where dependant_id = {feed} and touch_id > {behind} order by touch_id limit {limit}), "
         "fed as materialized (select batch.touch_id, found.place from batch cross join lateral ("
         "select source.ctid as place from {rows} where {filter} and {sequence} <= batch.upto limit {limit}) as found "
         "limit {twice}), {locked}, "
@@ -282,10 +289,12 @@ def _touches(feed: Feed, columns: SyncColumns, batch_size: int) -> sql.Composed:
         "or exists ("
         "select from fed where fed.touch_id = batch.touch_id and fed.place not in (select place from locked)))) "
         "select (select array_agg(place::text) from locked), (select count(*) from done), "
-        "(select count(*) from batch) = {limit} or (select count(*) from fed) = {twice} or exists (select from large)"
+        "(select count(*) from batch) = {limit} or (select count(*) from fed) = {twice} or exists (select from large), "
+        "(select max(touch_id) from batch having count(*) = {limit} and (select count(*) from done) < {limit} / 2)"
     ).format(
         touch=ours("touch"),
         feed=sql.Literal(feed.dependant_id),
+        behind=sql.Literal(behind),
         limit=sql.Literal(batch_size),
         twice=sql.Literal(2 * batch_size),
         rows=_fed_rows(feed),

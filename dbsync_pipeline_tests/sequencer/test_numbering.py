@@ -228,6 +228,24 @@ def test_touches_behind_locked_rows_are_done(pipeline: Harness) -> None:
     pipeline.assert_synced("users")
 
 
+def test_touches_behind_a_batch_of_locked_rows_are_done(pipeline: Harness) -> None:
+    """I8: somebody works on rows whose joined rows have just been changed, and is not done for long."""
+    tenancy, other = pipeline.app.tenancy(), pipeline.app.tenancy()
+    busy = [pipeline.app.user(tenancy, email=f"{number}@example.com") for number in range(7)]
+    user = pipeline.app.user(other, email="old@example.com")
+    pipeline.drain()
+    for changed in (*busy, user):
+        pipeline.app.update("ContactChannel", {"projectUserId": changed}, value=f"{changed}@example.com")
+    sequencer = drained(pipeline, batch_size=3)
+    with pipeline.write() as db:
+        db.execute('select from "ProjectUser" where "tenancyId" = %s for update', [tenancy])
+        for _ in range(4):
+            assert sequencer.run_pass().errors == {}
+        pipeline.sync()
+        assert [row["primary_email"] for row in pipeline.view("users") if row["id"] == user] == [f"{user}@example.com"]
+    pipeline.assert_synced("users")
+
+
 def test_a_tenancy_touch_is_numbered_in_batches(pipeline: Harness) -> None:
     """The batch size bounds every transaction, also where one change sends a million rows again."""
     tenancy = pipeline.app.tenancy()

@@ -36,7 +36,7 @@ with mark as materialized (select last_value as id
   from dbsync.sequence_id), batch as materialized (select touch_id, match, coalesce(upto, (select id
   from mark)) as upto
   from "dbsync"."touch"
-  where dependant_id = 'session_replays.chunks'
+  where dependant_id = 'session_replays.chunks' and touch_id > 0
   order by touch_id limit 5000), fed as materialized (select batch.touch_id, found.place
   from batch
   cross join lateral (select source.ctid as place
@@ -67,13 +67,15 @@ with mark as materialized (select last_value as id
   from done), (select count(*)
   from batch) = 5000 or (select count(*)
   from fed) = 10000 or exists (select
-  from large);
+  from large), (select max(touch_id)
+  from batch having count(*) = 5000 and (select count(*)
+  from done) < 5000 / 2);
 
 with mark as materialized (select last_value as id
   from dbsync.sequence_id), batch as materialized (select touch_id, match, coalesce(upto, (select id
   from mark)) as upto
   from "dbsync"."touch"
-  where dependant_id = 'session_replays.@tenancy'
+  where dependant_id = 'session_replays.@tenancy' and touch_id > 0
   order by touch_id limit 5000), fed as materialized (select batch.touch_id, found.place
   from batch
   cross join lateral (select source.ctid as place
@@ -104,7 +106,9 @@ with mark as materialized (select last_value as id
   from done), (select count(*)
   from batch) = 5000 or (select count(*)
   from fed) = 10000 or exists (select
-  from large);
+  from large), (select max(touch_id)
+  from batch having count(*) = 5000 and (select count(*)
+  from done) < 5000 / 2);
 
 with in_turn (place, turn) as materialized (select source.ctid, "source"."tenancyId"
   from "public"."SessionReplay" as source

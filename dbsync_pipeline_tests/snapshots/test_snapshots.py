@@ -60,7 +60,7 @@ def sequencer(pipeline: Harness) -> Iterator[tuple[str, str]]:
             readable(
                 made.waiting,
                 *(made.tombstones(mapping, 0) for mapping in made.mappings),
-                *made.touches,
+                *(made.touches(feed, 0) for feed in made.feeds),
                 made.number(["(0,1)"], None),
             ),
         )
