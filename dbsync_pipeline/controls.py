@@ -18,7 +18,7 @@ from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, IS_PAUSED, SEQUENCER_LOCK, WAKE_WORKERS
-from dbsync_pipeline.pending import queue
+from dbsync_pipeline.pending.again import retry_now
 
 LOCK_SECONDS = 5.0
 """How long the end of a sequencer's batch is waited for."""
@@ -167,7 +167,7 @@ def retry(connection: psycopg.Connection, catalog: Catalog, part: Part) -> int:
     """
     require_installed(connection, catalog)
     _require(connection, catalog, part)
-    pairs = queue.retry_now(
+    pairs = retry_now(
         connection,
         destination_id=part.destination_id,
         tenancies=None if part.tenancy is None else [part.tenancy],

@@ -30,7 +30,7 @@ from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, DISTRUST, expression, ours, table_name
 from dbsync_pipeline.mappings.types import data_type
-from dbsync_pipeline.pending.queue import is_claimed
+from dbsync_pipeline.pending.standing import is_claimed
 from dbsync_pipeline.pipeline import Pipeline
 
 PATIENCE_SECONDS = 60.0

@@ -44,16 +44,9 @@ from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
-from dbsync_pipeline.pending.queue import (
-    DueDestination,
-    PendingQueue,
-    RetryPolicy,
-    SharedQueue,
-    begin_again,
-    destinations_due,
-    listen,
-    wait_for_work,
-)
+from dbsync_pipeline.pending.again import begin_again
+from dbsync_pipeline.pending.due import DueDestination, destinations_due, listen, wait_for_work
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, SharedQueue
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.source import SessionPool, WorkerSessions

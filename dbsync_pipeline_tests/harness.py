@@ -27,7 +27,7 @@ from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
-from dbsync_pipeline.pending.queue import destinations_due
+from dbsync_pipeline.pending.due import destinations_due
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import BUILTIN_MAPPINGS, Settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dbsync_pipeline.destinations.postgres.kept import KeptSessions
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.rounds import Begun, Rounds
-from dbsync_pipeline.pending.queue import destinations_due
+from dbsync_pipeline.pending.due import destinations_due
 from dbsync_pipeline.source import SessionPool
 from dbsync_pipeline_tests.harness import External, Harness
 

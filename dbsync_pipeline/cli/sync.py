@@ -22,7 +22,7 @@ from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
 from dbsync_pipeline.errors import BadRowError, BehindError, DbsyncError, DestinationError, UnreachableError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import TenancyId
-from dbsync_pipeline.pending.queue import destinations_pending
+from dbsync_pipeline.pending.due import destinations_pending
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import PassResult, Sequencer
 from dbsync_pipeline.settings import load_settings

@@ -18,7 +18,7 @@ from dbsync_pipeline.defs.resources import Databases
 from dbsync_pipeline.errors import DbsyncError
 from dbsync_pipeline.mappings.installed import require_installed
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
-from dbsync_pipeline.pending import queue
+from dbsync_pipeline.pending import due
 from dbsync_pipeline.pipeline import Pipeline
 
 _SECONDS_BETWEEN_TICKS = 1
@@ -92,7 +92,7 @@ def sync_sensor(context: dg.SensorEvaluationContext, databases: Databases) -> dg
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
-        found = queue.waiting(connection, CLICKHOUSE)
+        found = due.waiting(connection, CLICKHOUSE)
         reason = "What waits is being delivered, or rests after a failure." if found.later else "All is delivered."
         if found.due:
             with pipeline.clickhouse():
@@ -116,10 +116,10 @@ def external_sync_sensor(context: dg.SensorEvaluationContext, databases: Databas
 
     def tick(pipeline: Pipeline, connection: psycopg.Connection) -> dg.SensorResult:
         require_installed(connection, pipeline.catalog)
-        due = bool(queue.destinations_due(connection, 1))
+        found = bool(due.destinations_due(connection, 1))
         reason = "No external database has anything due."
         places = pipeline.settings.external_sync_workers
-        return _fill_places(context, connection, EXTERNAL_SYNC_JOB, places, due=due, otherwise=reason)
+        return _fill_places(context, connection, EXTERNAL_SYNC_JOB, places, due=found, otherwise=reason)
 
     return on_source(databases, tick)
 

@@ -14,7 +14,7 @@ from threading import Event
 
 from dbsync_pipeline.engine.rounds import Rounds
 from dbsync_pipeline.errors import DbsyncError
-from dbsync_pipeline.pending.queue import DueDestination
+from dbsync_pipeline.pending.due import DueDestination
 
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.25

@@ -18,16 +18,16 @@ from types import TracebackType
 from typing import LiteralString, Self, TypeVar
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from dbsync_pipeline.errors import redact
-from dbsync_pipeline.mappings.relation import CLICKHOUSE, PENDING_CHANNEL
+from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.mappings.spec import DestinationKind, TenancyId
+from dbsync_pipeline.pending.again import retry_now
+from dbsync_pipeline.pending.due import ALIVE, DUE, IS_FREE, WORKER_LOCK_CLASS, listen, unlisten, wait_for_work
 from dbsync_pipeline.pending.tally import COUNTED, Outcome, counted
 
-_WORKER_LOCK_CLASS = 0x6462_7379  # "dbsy": workers are told apart by the second half of the advisory lock's key.
 _LONGEST_ERROR_CHARACTERS = 2_000
 
 Key = tuple[str, TenancyId, str]
@@ -36,72 +36,7 @@ Key = tuple[str, TenancyId, str]
 _Item = TypeVar("_Item", bound="PendingItem")
 _Value = TypeVar("_Value", int, str)
 
-_LISTEN = sql.SQL("listen {}").format(sql.Identifier(PENDING_CHANNEL))
-_UNLISTEN = sql.SQL("unlisten {}").format(sql.Identifier(PENDING_CHANNEL))
 _NEW_WORKER = "select pg_backend_pid(), pg_advisory_lock(%s, pg_backend_pid())"
-
-_ALIVE = """
-with alive as materialized (
-    select objid::bigint as worker from pg_locks
-    where locktype = 'advisory' and classid = %(lock_class)s and objsubid = 2 and granted
-        and database = (select oid from pg_database where datname = current_database())
-)
-"""
-_IS_FREE = """
-p.wanted > p.reached and not p.paused and p.next_attempt_at <= clock_timestamp()
-    and (p.lease_until is null or p.lease_until <= clock_timestamp()
-        or not exists (select from alive where alive.worker = p.lease_worker))
-"""
-
-_DUE = (
-    _ALIVE  # noqa: S608 -- made of constants
-    + """
-, due as (
-    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
-    where p.destination_id = %(destination)s and
-"""
-    + _IS_FREE
-)
-
-_DESTINATIONS_DUE = (
-    _ALIVE
-    + """
-select p.destination_id, count(p.last_error) > 0 as failing
-from dbsync.pending p join dbsync.destination d using (destination_id)
--- Their ids begin so, and the index of what is pending with them.
-where p.destination_id >= 'postgres:' and d.enabled and
-"""
-    + _IS_FREE
-    + """
-group by p.destination_id
--- Those that fail come last, in turn: however many are dead, the others are found, and so is one that is back.
-order by failing, max(p.next_attempt_at), min(p.pending_since)
-limit %(limit)s
-"""
-)
-
-_DESTINATIONS_PENDING = """
-select p.destination_id from dbsync.pending p join dbsync.destination d using (destination_id)
-where p.destination_id >= 'postgres:' and d.enabled and p.wanted > p.reached and not p.paused
-    and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
-    and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
-group by p.destination_id
-order by min(p.pending_since)
-"""
-
-# The order is that of the index of what waits: without it, the planner expects a third of all rows to wait, and reads
-# the table from its beginning until it finds one.
-_IS_DUE = (
-    _DUE
-    + """
-    order by p.pending_since limit 1
-), later as (
-    select from dbsync.pending where destination_id = %(destination)s and wanted > reached and not paused
-    order by pending_since limit 1
-)
-select exists (table due), exists (table later)
-"""
-)
 
 _CLAIM_ORDERED = """
     order by p.pending_since
@@ -120,7 +55,7 @@ returning p.tenancy_id, p.mapping_id, p.wanted, p.epoch, p.attempts,
 """
 
 _CLAIM = (
-    _DUE
+    DUE
     + """
         and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
         and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
@@ -129,13 +64,13 @@ _CLAIM = (
 )
 
 _CLAIM_OF_MANY = (
-    _ALIVE  # noqa: S608 -- made of constants
+    ALIVE  # noqa: S608 -- made of constants
     + """
 , due as (
     select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
     where p.destination_id = any(%(destinations)s) and
 """
-    + _IS_FREE
+    + IS_FREE
     + _CLAIM_ORDERED
     + ", p.destination_id, p.reached"
 )
@@ -201,43 +136,6 @@ _BACK_OFF = (
 """
     + _MINE
     + _ENDED
-)
-
-_RETRY_NOW = """
-with resting as materialized (
-    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
-    where p.wanted > p.reached and p.next_attempt_at > clock_timestamp()
-        and (%(destination)s::text is null or p.destination_id = %(destination)s)
-        and (%(tenancies)s::text[] is null or p.tenancy_id::text = any(%(tenancies)s))
-        and (%(mappings)s::text[] is null or p.mapping_id = any(%(mappings)s))
-    -- The same order as everyone else who changes several of these rows.
-    order by p.destination_id, p.tenancy_id, p.mapping_id
-    for update
-)
-update dbsync.pending p set next_attempt_at = '-infinity' from resting
-where (p.destination_id, p.tenancy_id, p.mapping_id) = (resting.destination_id, resting.tenancy_id, resting.mapping_id)
-"""
-
-_BEGIN_AGAIN = """
-with mine as materialized (
-    select p.destination_id, p.tenancy_id, p.mapping_id from dbsync.pending p
-    where p.destination_id = %(destination)s and p.mapping_id = any(%(mappings)s) and p.reached > 0
-    order by p.destination_id, p.tenancy_id, p.mapping_id
-    for update
-)
-update dbsync.pending p set reached = 0, pending_since = clock_timestamp()
-from mine
-where (p.destination_id, p.tenancy_id, p.mapping_id) = (mine.destination_id, mine.tenancy_id, mine.mapping_id)
-"""
-
-_IS_CLAIMED = (
-    _ALIVE
-    + """
-select exists (select from dbsync.destination d join dbsync.pending p using (destination_id)
-    join alive on alive.worker = p.lease_worker
-    -- Those that may have the tenancy, and its id as what it is: no index serves its text, or the tenancy alone.
-    where (d.tenancy_id is null or d.tenancy_id = %(tenancy)s) and p.tenancy_id = %(tenancy)s)
-"""
 )
 
 _GIVE_BACK = (
@@ -318,77 +216,6 @@ class RetryPolicy:
     max_seconds: float
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """Whether a worker would find something to claim now, and whether anything waits at all."""
-
-    due: bool
-    later: bool
-
-
-def waiting(connection: psycopg.Connection, destination_id: str) -> Waiting:
-    """Look at the queue without being a worker; one indexed query."""
-    row = connection.execute(_IS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "destination": destination_id}).fetchone()
-    assert row is not None
-    return Waiting(*row)
-
-
-@dataclass(frozen=True)
-class DueDestination:
-    """An external database that has something due; `failing` when its last attempt failed."""
-
-    destination_id: str
-    failing: bool
-
-
-def destinations_due(connection: psycopg.Connection, limit: int) -> list[DueDestination]:
-    """Return the external databases that have something due, those that fail last."""
-    with connection.cursor(row_factory=class_row(DueDestination)) as cursor:
-        cursor.execute(_DESTINATIONS_DUE, {"lock_class": _WORKER_LOCK_CLASS, "limit": limit})
-        return cursor.fetchall()
-
-
-def listen(connection: psycopg.Connection) -> None:
-    """Have a session told by the sequencer when something has become pending."""
-    connection.execute(_LISTEN)
-
-
-def wait_for_work(connection: psycopg.Connection, seconds: float) -> bool:
-    """Wait until a session that listens is told something, at most so long; return whether it was."""
-    return bool(list(connection.notifies(timeout=seconds, stop_after=1)))
-
-
-def retry_now(
-    connection: psycopg.Connection,
-    *,
-    destination_id: str | None = None,
-    tenancies: list[str] | None = None,
-    mappings: list[str] | None = None,
-) -> int:
-    """Make what rests after a failure due at once, of some or of all; return how many pairs that were."""
-    parameters = {"destination": destination_id, "tenancies": tenancies, "mappings": mappings}
-    return connection.execute(_RETRY_NOW, parameters).rowcount
-
-
-def begin_again(connection: psycopg.Connection, destination_id: str, mappings: list[str]) -> None:
-    """Make mappings pending of which the destination has lost what it had; whoever is at one of them goes on."""
-    connection.execute(_BEGIN_AGAIN, {"destination": destination_id, "mappings": mappings})
-
-
-def is_claimed(connection: psycopg.Connection, tenancy: str) -> bool:
-    """Tell whether a living worker has claimed anything of a tenancy, by its id as text, its lease over or not."""
-    parameters = {"lock_class": _WORKER_LOCK_CLASS, "tenancy": tenancy}
-    return connection.execute(_IS_CLAIMED, parameters).fetchone() == (True,)
-
-
-def destinations_pending(
-    connection: psycopg.Connection, *, tenancies: list[str] | None = None, mappings: list[str] | None = None
-) -> list[str]:
-    """Return the external databases that have anything pending, resting or not, the longest waiting first."""
-    rows = connection.execute(_DESTINATIONS_PENDING, {"tenancies": tenancies, "mappings": mappings})
-    return [destination_id for (destination_id,) in rows]
-
-
 class _Claims:
     """What one worker has claimed.
 
@@ -401,7 +228,7 @@ class _Claims:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._claimed = clock()
-        row = connection.execute(_NEW_WORKER, [_WORKER_LOCK_CLASS]).fetchone()
+        row = connection.execute(_NEW_WORKER, [WORKER_LOCK_CLASS]).fetchone()
         assert row is not None
         self._worker: int = row[0]
 
@@ -411,7 +238,7 @@ class _Claims:
     def _leave(self, destinations: Collection[str]) -> None:
         # The lock may be gone a moment before the claims; they are free then, too.
         self._connection.execute(
-            _LEAVE, {"destinations": list(destinations), "worker": self._worker, "lock_class": _WORKER_LOCK_CLASS}
+            _LEAVE, {"destinations": list(destinations), "worker": self._worker, "lock_class": WORKER_LOCK_CLASS}
         )
 
     def _claim(self, statement: LiteralString, rows: type[_Item], **what: object) -> list[_Item]:
@@ -419,7 +246,7 @@ class _Claims:
             cursor.execute(
                 statement,
                 {
-                    "lock_class": _WORKER_LOCK_CLASS,
+                    "lock_class": WORKER_LOCK_CLASS,
                     "worker": self._worker,
                     "lease_seconds": self._lease_seconds,
                     **what,
@@ -541,7 +368,7 @@ class PendingQueue(_Claims):
     ) -> None:
         if not self._connection.closed:
             if self._listens:
-                self._connection.execute(_UNLISTEN)
+                unlisten(self._connection)
             self._leave([self._destination_id])
 
     def claim(

@@ -1,4 +1,4 @@
-"""How single pairs stand in the queue, for who waits for them; `queue` is for who works through all of it."""
+"""How single pairs stand in the queue, for who waits for them or their workers; `due` is for who works through all."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from dbsync_pipeline.mappings.spec import TenancyId
+from dbsync_pipeline.pending.due import ALIVE, WORKER_LOCK_CLASS
 
 _STANDINGS = """
 select tenancy_id, wanted, reached, paused, lease_until,
@@ -72,3 +73,20 @@ def standings_of(connection: psycopg.Connection, destination_id: str) -> dict[st
     """Return how the mappings stand, by their ids; those that never had anything to deliver are not among them."""
     with connection.cursor(row_factory=class_row(DestinationStanding)) as cursor:
         return {standing.mapping_id: standing for standing in cursor.execute(_OF_DESTINATION, [destination_id])}
+
+
+_IS_CLAIMED = (
+    ALIVE
+    + """
+select exists (select from dbsync.destination d join dbsync.pending p using (destination_id)
+    join alive on alive.worker = p.lease_worker
+    -- Those that may have the tenancy, and its id as what it is: no index serves its text, or the tenancy alone.
+    where (d.tenancy_id is null or d.tenancy_id = %(tenancy)s) and p.tenancy_id = %(tenancy)s)
+"""
+)
+
+
+def is_claimed(connection: psycopg.Connection, tenancy: str) -> bool:
+    """Tell whether a living worker has claimed anything of a tenancy, by its id as text, its lease over or not."""
+    parameters = {"lock_class": WORKER_LOCK_CLASS, "tenancy": tenancy}
+    return connection.execute(_IS_CLAIMED, parameters).fetchone() == (True,)

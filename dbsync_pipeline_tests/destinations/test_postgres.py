@@ -10,7 +10,7 @@ import pytest
 from dbsync_pipeline.demo import samples
 from dbsync_pipeline.destinations.base import ResendError, SupersededError
 from dbsync_pipeline.errors import DbsyncError
-from dbsync_pipeline.pending.queue import retry_now
+from dbsync_pipeline.pending.again import retry_now
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, expire_leases, kill
 from dbsync_pipeline_tests.proxy import Proxy

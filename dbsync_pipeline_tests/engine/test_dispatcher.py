@@ -15,7 +15,7 @@ from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.dispatcher import Dispatcher, Stint
 from dbsync_pipeline.engine.rounds import Begun, Rounds
 from dbsync_pipeline.errors import UnreachableError
-from dbsync_pipeline.pending.queue import DueDestination, destinations_due
+from dbsync_pipeline.pending.due import DueDestination, destinations_due
 from dbsync_pipeline_tests.harness import Harness
 
 PATIENCE_SECONDS = 20.0

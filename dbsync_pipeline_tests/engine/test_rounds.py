@@ -14,7 +14,7 @@ from dbsync_pipeline.destinations.postgres.together import MOST_BYTES
 from dbsync_pipeline.engine import rounds
 from dbsync_pipeline.engine.rounds import Begun, Rounds
 from dbsync_pipeline.engine.snapshot import Snapshot
-from dbsync_pipeline.pending.queue import destinations_due
+from dbsync_pipeline.pending.due import destinations_due
 from dbsync_pipeline.pending.tally import read_delivered
 from dbsync_pipeline.retention import purge
 from dbsync_pipeline_tests.harness import External, Harness

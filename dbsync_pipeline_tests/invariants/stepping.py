@@ -25,7 +25,8 @@ from dbsync_pipeline.engine.cycle import Selection, SyncCycle
 from dbsync_pipeline.engine.engine import Engine
 from dbsync_pipeline.engine.gaps import Gaps
 from dbsync_pipeline.mappings.spec import SyncMapping
-from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, begin_again
+from dbsync_pipeline.pending.again import begin_again
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline_tests.harness import External, Harness
 

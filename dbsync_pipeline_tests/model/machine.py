@@ -25,7 +25,7 @@ from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.engine.cycle import SyncCycle, SyncResult
 from dbsync_pipeline.errors import UnreachableError
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
-from dbsync_pipeline.pending.queue import destinations_due
+from dbsync_pipeline.pending.due import destinations_due
 from dbsync_pipeline.retention import purge
 from dbsync_pipeline.verify.rounds import Choice, verify
 from dbsync_pipeline_tests.expected import EXPECTED

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from dbsync_pipeline import completeness
-from dbsync_pipeline.pending import queue
+from dbsync_pipeline.pending import due, standing
 from dbsync_pipeline_tests.harness import Harness
 
 
@@ -17,12 +17,12 @@ def test_an_idle_queue_is_read_by_its_index(pipeline: Harness) -> None:
     )
     pipeline.admin.execute("analyze dbsync.pending")
     parameters = {"lock_class": 1, "destination": "clickhouse"}
-    plan = "\n".join(line for (line,) in pipeline.admin.execute("explain " + queue._IS_DUE, parameters))
+    plan = "\n".join(line for (line,) in pipeline.admin.execute("explain " + due._IS_DUE, parameters))
     assert "Seq Scan on pending" not in plan
     assert plan.count("using pending_due") == 2
 
 
-@pytest.mark.parametrize("statement", [completeness._BEHIND, queue._IS_CLAIMED], ids=["behind", "claimed"])
+@pytest.mark.parametrize("statement", [completeness._BEHIND, standing._IS_CLAIMED], ids=["behind", "claimed"])
 def test_what_is_asked_again_and_again_about_a_tenancy_reads_its_own_pairs(pipeline: Harness, statement: str) -> None:
     """By whoever waits for its copies, or for its workers, among pairs of many tenancies."""
     pipeline.admin.execute(
