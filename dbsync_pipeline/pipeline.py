@@ -46,7 +46,8 @@ from dbsync_pipeline.mappings.relation import CLICKHOUSE, SyncColumns
 from dbsync_pipeline.mappings.spec import SyncMapping
 from dbsync_pipeline.pending.again import begin_again
 from dbsync_pipeline.pending.due import DueDestination, destinations_due, listen, wait_for_work
-from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy, SharedQueue
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
+from dbsync_pipeline.pending.shared import SharedQueue
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.source import SessionPool, WorkerSessions

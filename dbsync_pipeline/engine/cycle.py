@@ -14,7 +14,8 @@ from dbsync_pipeline.destinations.base import Destination, Pair
 from dbsync_pipeline.engine.engine import Delivery, Engine
 from dbsync_pipeline.engine.throttle import Throttle
 from dbsync_pipeline.errors import DbsyncError, NotInstalledError, RefusedForNowError, UnreachableError
-from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
+from dbsync_pipeline.pending.claims import PendingItem
+from dbsync_pipeline.pending.queue import PendingQueue
 from dbsync_pipeline.pending.tally import Outcome
 
 _SHORTEST_PAUSE_SECONDS = 0.02

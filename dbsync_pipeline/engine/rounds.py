@@ -31,7 +31,8 @@ from dbsync_pipeline.errors import DbsyncError, UnreachableError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.installed import check_installed
 from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
-from dbsync_pipeline.pending.queue import Key, SharedItem, SharedQueue
+from dbsync_pipeline.pending.claims import Key
+from dbsync_pipeline.pending.shared import SharedItem, SharedQueue
 from dbsync_pipeline.pending.tally import Outcome
 from dbsync_pipeline.tracing import span
 

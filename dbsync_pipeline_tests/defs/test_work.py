@@ -12,7 +12,7 @@ from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.engine.cycle import SyncResult
 from dbsync_pipeline.engine.engine import Delivery
 from dbsync_pipeline.errors import DbsyncError, UnreachableError
-from dbsync_pipeline.pending.queue import PendingItem
+from dbsync_pipeline.pending.claims import PendingItem
 
 FIRST, SECOND = Pair(UUID(int=1), "users"), Pair(UUID(int=2), "users")
 OUTAGE = UnreachableError("the source Postgres at db:5432/app does not answer")

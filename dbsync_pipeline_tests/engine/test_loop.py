@@ -10,7 +10,8 @@ from dbsync_pipeline.destinations.base import Pair
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.engine.cycle import SyncCycle, SyncResult
 from dbsync_pipeline.engine.engine import Delivery
-from dbsync_pipeline.pending.queue import PendingItem, PendingQueue
+from dbsync_pipeline.pending.claims import PendingItem
+from dbsync_pipeline.pending.queue import PendingQueue
 from dbsync_pipeline_tests.harness import Harness, init_clickhouse
 from dbsync_pipeline_tests.sequencer.test_loop import Clock
 

@@ -10,8 +10,9 @@ import pytest
 
 from dbsync_pipeline import source
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
+from dbsync_pipeline.pending.claims import PendingItem
 from dbsync_pipeline.pending.due import Waiting, waiting
-from dbsync_pipeline.pending.queue import PendingItem, PendingQueue, RetryPolicy
+from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
 from dbsync_pipeline_tests.harness import Harness
 
 HOURS = 3_600.0
