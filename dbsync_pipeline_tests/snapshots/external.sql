@@ -3,7 +3,7 @@ update "dbsync"."sync_checkpoint" as c set version = m.version, epoch = m.epoch,
   where (c.tenancy_id, c.mapping_id, c.version, c.epoch, c.sequence_id) = (m.tenancy_id, m.mapping_id, m.found_version, m.found_epoch, m.found_sequence_id);
 
 select (select count(*)
-  from (values ('connected_accounts', 'dbdbf5e82b000c2a'), ('contact_channels', 'c81b4e96f8aba287')) as wanted (object_id, fingerprint)
+  from (values ('connected_accounts', '4b389786b9005085'), ('contact_channels', '0b9e995bbf24e6be')) as wanted (object_id, fingerprint)
   join (select object_id, fingerprint, columns <@ array(select attname::text
   from pg_attribute
   where attrelid = there.id and attnum > 0 and not attisdropped) and exists (select

@@ -350,7 +350,7 @@ class ExternalTables:
     def _create(self, mapping: SyncMapping) -> sql.Composed:
         # A batch written straight into the table must fail at a tombstone, whose sequence id is negative. Each page has
         # room for new versions of its rows, so that most updates need no entry in an index, which would only grow.
-        return sql.SQL("create table {} ({}, primary key ({}), check ({} >= 0)) with (fillfactor = 90)").format(
+        return sql.SQL("create table {} ({}, primary key ({}), check ({} >= 0)) with (fillfactor = 80)").format(
             self.table(mapping),
             joined(column.definition for column in self.columns(mapping)),
             joined(sql.Identifier(name) for name in self.key(mapping)),
