@@ -13,7 +13,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -270,10 +270,9 @@ class Rounds:
         started, written = self._clock(), False
         with span("load", destination=parcel.destination.destination_id, pairs=len(parcel.shares)):
             try:
-                written = parcel.destination.deliver([share.slice for share in parcel.shares], parcel.rows)
-            except DbsyncError:
-                # Why, a worker of its own finds out and notes.
-                written = False
+                # Why not, a worker of its own finds out and notes.
+                with suppress(DbsyncError):
+                    written = parcel.destination.deliver([share.slice for share in parcel.shares], parcel.rows)
             finally:
                 self._sent.put(_Sent(parcel, written, self._clock() - started))
 
