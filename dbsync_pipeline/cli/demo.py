@@ -139,7 +139,9 @@ def _run(pipeline: Pipeline, home: Path, traffic: Traffic, port: int, customers:
     writer = threading.Thread(target=traffic.run, args=(stop,), name="traffic")
     with errors.status("starting Dagster"), ExitStack() as starting:
         urls = {f"{entry.database.upper()}_URL": entry.url for entry in customers}
-        dagster = starting.enter_context(local_dagster(home, pipeline.settings, port, others=urls))
+        dagster = starting.enter_context(
+            local_dagster(home, pipeline.settings, port, embedded_postgres=True, others=urls)
+        )
         stack = starting.pop_all()
     with stack:
         place = place_of(pipeline.settings.clickhouse_url.get_secret_value())

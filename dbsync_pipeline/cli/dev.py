@@ -43,7 +43,7 @@ def dev(
         if own_source:
             _create_application_schema(services.source_url)
         initialise_pipeline(pipeline)
-        with local_dagster(home, pipeline.settings, port) as dagster:
+        with local_dagster(home, pipeline.settings, port, embedded_postgres=own_source) as dagster:
             console.print(f"Dagster answers at [link={dagster.url}]{dagster.url}[/]; its log is {dagster.log}.")
             console.print(f"For other terminals: . {home / 'env'}", soft_wrap=True)
             console.print("Ctrl-C stops everything that was started.")

@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import FrameType
 from dbsync_pipeline.cli.output import console, errors
 from dbsync_pipeline.defs.instance import write_dagster_home
 from dbsync_pipeline.embedded.dagster import EmbeddedDagster
+from dbsync_pipeline.embedded.postgres import binaries
 from dbsync_pipeline.settings import Settings
 
 DAGSTER_PORT = 3000
@@ -27,15 +29,29 @@ def environment_of(settings: Settings) -> dict[str, str]:
     }
 
 
-def write_environment(path: Path, variables: dict[str, str]) -> None:
-    """Write a file for a shell to source; it holds passwords, so that only its owner may read it."""
+def write_environment(path: Path, variables: dict[str, str], *, embedded_postgres: bool) -> None:
+    """Write a file for a shell to source; it holds passwords, so that only its owner may read it.
+
+    The shell then finds `dbsync` and `dagster` of this installation, and the embedded PostgreSQL's psql if it has none.
+    """
+    programs = [shlex.quote(str(Path(sys.executable).parent)), '"$PATH"']
+    if embedded_postgres:
+        programs.append(shlex.quote(str(binaries())))
     path.touch(mode=0o600)
-    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    path.write_text(
+        f"export PATH={':'.join(programs)}\n"
+        + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    )
 
 
 @contextmanager
 def local_dagster(
-    home: Path, settings: Settings, port: int | None, *, others: dict[str, str] | None = None
+    home: Path,
+    settings: Settings,
+    port: int | None,
+    *,
+    embedded_postgres: bool,
+    others: dict[str, str] | None = None,
 ) -> Generator[EmbeddedDagster]:
     """Run Dagster under `home` on these databases, and write `home/env` for other terminals.
 
@@ -43,13 +59,15 @@ def local_dagster(
         home: directory to keep things in.
         settings: name the databases.
         port: of Dagster's UI.
+        embedded_postgres: whether any of the databases is one that was started here.
         others: variables for other terminals alone.
     """
     dagster_home = home / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True)
     write_dagster_home(dagster_home)
     variables = environment_of(settings)
-    write_environment(home / "env", {**variables, "DAGSTER_HOME": str(dagster_home.absolute()), **(others or {})})
+    for_others = {**variables, "DAGSTER_HOME": str(dagster_home.absolute()), **(others or {})}
+    write_environment(home / "env", for_others, embedded_postgres=embedded_postgres)
     with EmbeddedDagster(dagster_home, variables, port=port) as dagster:
         yield dagster
 

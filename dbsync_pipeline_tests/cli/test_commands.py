@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -232,12 +233,27 @@ def test_demo_runs_live_until_interrupted_and_leaves_nothing(tmp_path: Path) -> 
                 break
         else:
             pytest.fail(seen)
+        other_terminal = _in_other_terminal(seen, 'dbsync status && psql "$CUSTOMER_1_URL" -Atc "table dbsync.users"')
         demo.send_signal(signal.SIGINT)
         seen += demo.stdout.read()
     assert demo.returncode == 0, seen
     assert "Dagster UI: http://127.0.0.1:" in seen
+    assert other_terminal.returncode == 0, other_terminal.stderr
+    assert "contact_channels" in other_terminal.stdout
     assert list(home.iterdir()) == []
     assert not _processes_of(home)
+
+
+def _in_other_terminal(seen: str, command: str) -> subprocess.CompletedProcess[str]:
+    """Do what the demo says, where nothing else is installed."""
+    (environment_file,) = re.findall(r"In another terminal: \. (\S+)", seen)
+    return subprocess.run(
+        ["/bin/sh", "-c", f". {environment_file} && {command}"],
+        env={"PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _processes_of(home: Path) -> list[str]:

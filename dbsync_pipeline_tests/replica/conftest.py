@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from dbsync_pipeline import source
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
-from dbsync_pipeline.embedded.postgres import EmbeddedPostgres, _binaries
+from dbsync_pipeline.embedded.postgres import EmbeddedPostgres, binaries
 from dbsync_pipeline_tests import harness
 
 PRIMARY = {"wal_level": "replica", "max_wal_senders": "4"}
@@ -43,7 +43,7 @@ def streaming(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
     primary = EmbeddedPostgres(tmp_path_factory.mktemp("primary"), durable=False)
     with with_settings(primary, PRIMARY):
         harness.build_template(primary, "template_source")
-        backup = [str(_binaries() / "pg_basebackup"), "--dbname", primary.url(), "--pgdata", str(home / "pgdata")]
+        backup = [str(binaries() / "pg_basebackup"), "--dbname", primary.url(), "--pgdata", str(home / "pgdata")]
         subprocess.run([*backup, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"], check=True)
         shutil.copy(primary._home / "password", home / "password")
         if os.geteuid() == 0:
