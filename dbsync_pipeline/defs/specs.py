@@ -25,6 +25,8 @@ from dbsync_pipeline.mappings.spec import SOURCE, DestinationKind, Join, SyncMap
 
 OWNERS = ["team:data-platform"]
 
+_LIVE = "Kept up to date by `{}`, which starts runs of `{}`: Dagster does not show those among an asset's automations."
+
 _Lineage = dict[str, list[dg.TableColumnDep]]
 
 
@@ -89,7 +91,7 @@ def clickhouse_spec(catalog: Catalog, mapping: SyncMapping, names: ClickHouseNam
         mapping,
         "clickhouse",
         clickhouse_key(mapping.mapping_id),
-        about="Every version of every row; read the view instead.",
+        about="Every version of every row; read the view instead. " + _LIVE.format("sync_sensor", "sync_job"),
         schema_name=names.internal,
         schema=_schema(columns(catalog, mapping)),
         lineage=_clickhouse_lineage(catalog, mapping),
@@ -112,7 +114,8 @@ def postgres_spec(catalog: Catalog, mapping: SyncMapping, external: ExternalTabl
         mapping,
         "postgres",
         postgres_key(mapping.mapping_id),
-        about="One tenancy's rows, in each database that its owner configured.",
+        about="One tenancy's rows, in each database that its owner configured. "
+        + _LIVE.format("external_sync_sensor", "external_sync_job"),
         schema_name=external.schema,
         schema=dg.TableSchema(shown),
         lineage=_lineage(mapping, "postgres"),

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,18 @@ def _columns(metadata: Mapping[str, Any]) -> list[str]:
 def test_definitions_load_without_any_database() -> None:
     module = importlib.reload(importlib.import_module("dbsync_pipeline.definitions"))
     dg.Definitions.validate_loadable(module.defs)
+
+
+@pytest.mark.parametrize("group", ["clickhouse", "postgres"])
+def test_a_copy_says_which_sensor_and_job_keep_it_up_to_date(group: str) -> None:
+    defs = build_defs()
+    targets = {sensor.name: sensor.job_name for sensor in defs.sensors or () if sensor.targets}
+    graph = defs.resolve_asset_graph()
+    copies = [node for node in map(graph.get, graph.get_all_asset_keys()) if node.group_name == group]
+    assert copies
+    for node in copies:
+        sensor, job = re.findall(r"`(\w+)`", node.description or "")[-2:]
+        assert targets[sensor] == job
 
 
 def test_the_graph_is_as_reviewed() -> None:
