@@ -75,6 +75,15 @@ def test_a_run_in_kubernetes_gets_what_the_code_server_knows(values: dict[str, A
         )
 
 
+def test_what_a_run_in_kubernetes_asks_for_is_said_once(values: dict[str, Any]) -> None:
+    # The code location's go before the launcher's, key by key.
+    (location,) = values["dagster-user-deployments"]["deployments"]
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    assert location["resources"]["requests"]["cpu"] == "1"
+    assert "resources" not in launcher
+    assert "resources" not in launcher["runK8sConfig"].get("containerConfig", {})
+
+
 def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: dict[str, Any]) -> None:
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     runs = instance["concurrency"]["runs"]
