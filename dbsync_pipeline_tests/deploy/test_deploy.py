@@ -84,6 +84,18 @@ def test_what_a_run_in_kubernetes_asks_for_is_said_once(values: dict[str, Any]) 
     assert "resources" not in launcher["runK8sConfig"].get("containerConfig", {})
 
 
+def test_the_image_is_built_from_what_there_is() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    copied = [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
+    assert {"pyproject.toml", "constraints.txt", "dbsync_pipeline"} <= set(copied)
+    assert all((ROOT / name).exists() for name in copied)
+    # Where a link of the package leads is not in the package's folder.
+    links = [path.resolve() for path in (ROOT / "dbsync_pipeline").rglob("*") if path.is_symlink()]
+    assert {str(path.relative_to(ROOT.resolve())) for path in links} <= set(copied)
+    # Kubernetes refuses a name where it is told to run nothing as root.
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == re.findall(r"useradd --uid (\d+)", text)
+
+
 def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: dict[str, Any]) -> None:
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     runs = instance["concurrency"]["runs"]
