@@ -96,6 +96,17 @@ def test_the_image_is_built_from_what_there_is() -> None:
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == re.findall(r"useradd --uid (\d+)", text)
 
 
+def test_who_starts_and_who_terminates_runs_reaches_docker(compose: dict[str, Any]) -> None:
+    socket = "/var/run/docker.sock"
+    reaching = {
+        name
+        for name, service in compose["services"].items()
+        if f"{socket}:{socket}" in service["volumes"] and service.get("user") == "root"
+    }
+    # The UI's button that terminates a run asks the launcher within the webserver.
+    assert reaching == {"daemon", "webserver"}
+
+
 def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: dict[str, Any]) -> None:
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     runs = instance["concurrency"]["runs"]
