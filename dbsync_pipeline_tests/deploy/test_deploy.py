@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 
+from dbsync_pipeline.cli.main import app
 from dbsync_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +22,10 @@ OWN = {"DBSYNC_DAGSTER_PASSWORD"}
 
 def load(name: str) -> dict[str, Any]:
     return yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+
+
+def containers(name: str) -> list[dict[str, Any]]:
+    return load(name)["spec"]["template"]["spec"]["containers"]
 
 
 @pytest.fixture
@@ -84,6 +90,31 @@ def test_what_a_run_in_kubernetes_asks_for_is_said_once(values: dict[str, Any]) 
     assert "resources" not in launcher["runK8sConfig"].get("containerConfig", {})
 
 
+def test_who_starts_and_who_terminates_runs_reaches_docker(compose: dict[str, Any]) -> None:
+    socket = "/var/run/docker.sock"
+    reaching = {
+        name
+        for name, service in compose["services"].items()
+        if f"{socket}:{socket}" in service["volumes"] and service.get("user") == "root"
+    }
+    # The UI's button that terminates a run asks the launcher within the webserver.
+    assert reaching == {"daemon", "webserver"}
+
+
+def test_metrics_are_asked_where_they_are_answered(compose: dict[str, Any]) -> None:
+    (container,) = containers("kubernetes/metrics.yaml")
+    assert container["command"] == compose["services"]["metrics"]["command"]
+    port = container["command"][-1]
+    assert compose["services"]["metrics"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert container["ports"] == [{"name": "metrics", "containerPort": int(port)}]
+    assert container["readinessProbe"] == {"tcpSocket": {"port": "metrics"}}
+    template = load("kubernetes/metrics.yaml")["spec"]["template"]
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == port
+    assert template["metadata"]["labels"] == load("kubernetes/metrics.yaml")["spec"]["selector"]["matchLabels"]
+    answer = typer.main.get_command(app).commands["metrics"]
+    assert answer.make_context("metrics", container["command"][2:]).params["port"] == int(port)
+
+
 def test_the_image_is_built_from_what_there_is() -> None:
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     copied = [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
@@ -94,17 +125,6 @@ def test_the_image_is_built_from_what_there_is() -> None:
     assert {str(path.relative_to(ROOT.resolve())) for path in links} <= set(copied)
     # Kubernetes refuses a name where it is told to run nothing as root.
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == re.findall(r"useradd --uid (\d+)", text)
-
-
-def test_who_starts_and_who_terminates_runs_reaches_docker(compose: dict[str, Any]) -> None:
-    socket = "/var/run/docker.sock"
-    reaching = {
-        name
-        for name, service in compose["services"].items()
-        if f"{socket}:{socket}" in service["volumes"] and service.get("user") == "root"
-    }
-    # The UI's button that terminates a run asks the launcher within the webserver.
-    assert reaching == {"daemon", "webserver"}
 
 
 def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: dict[str, Any]) -> None:
@@ -124,12 +144,14 @@ def test_the_limits_are_the_same_everywhere(values: dict[str, Any], instance: di
 
 def test_there_is_one_image(compose: dict[str, Any], values: dict[str, Any]) -> None:
     (location,) = values["dagster-user-deployments"]["deployments"]
-    (job,) = load("kubernetes/init.yaml")["spec"]["template"]["spec"]["containers"]
     image = f"{location['image']['repository']}:{location['image']['tag']}"
     ours = [service for name, service in compose["services"].items() if name != "dagster-storage"]
     assert {service["image"] for service in ours} == {image}
     assert {service["environment"]["DAGSTER_CURRENT_IMAGE"] for service in ours} == {image}
-    assert job["image"] == image
+    for name in ("init", "metrics"):
+        (container,) = containers(f"kubernetes/{name}.yaml")
+        assert container["image"] == image
+        assert container["envFrom"] == [{"secretRef": {"name": "dbsync"}}]
     port = load("compose/workspace.yaml")["load_from"][0]["grpc_server"]["port"]
     assert f'"-p", "{port}"' in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
