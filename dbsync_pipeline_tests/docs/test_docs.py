@@ -141,6 +141,12 @@ def test_every_field_of_the_status():
     assert failing == list(DestinationStatus.__dataclass_fields__)
 
 
+def test_every_system_table_of_clickhouse_that_is_read():
+    granted = re.findall(r"^grant select on system\.(\w+) to", page("operating.md"), re.MULTILINE)
+    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dbsync_pipeline/destinations").rglob("*.py"))
+    assert sorted(granted) == sorted(set(re.findall(r"(?:from |= \")system\.(\w+)", said)))
+
+
 def test_every_object_in_an_external_database():
     documented = {code(row["object"]) for row in table("external.md", "What its owner sees")}
     assert documented == {"<mapping>", external_tables.CHECKPOINT, external_tables._INSTALLED}
