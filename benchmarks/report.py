@@ -72,7 +72,9 @@ def document_of(measurements: Sequence[Measurement]) -> str:
     return (
         "# Results\n\n"
         "Written by `make bench ARGS=--save`; both sides of a row run in turn on the same machine. "
-        "Ratios count, absolute numbers are this machine's.\n\n"
+        "Ratios count, absolute numbers are this machine's. "
+        "Where both sides ran several times, the numbers are medians, and so is the ratio, of the rounds': "
+        "it is not that of the two medians.\n\n"
         f"{table_of(row for entry in measurements for row in entry.rows)}\n\n"
         "## Measured on\n\n" + "".join(f"- {machine}: {', '.join(names)}.\n" for machine, names in machines.items())
     )

@@ -92,9 +92,9 @@ def sync(
     """Number what has changed, and deliver everything that is there now, to ClickHouse and to external databases.
 
     Exits with 0 when all of it was delivered. What failed is named, and everything else is delivered all the same: 6
-    when rows were refused; else 3 when destinations did not answer, or their own error's code; else 9 when changes
-    wait for a number while numbering is paused. Works beside running sequencers and workers, and waits for what they
-    are doing. Only what a person selects is delivered; numbering is always for all.
+    when rows were refused, or tables cannot be numbered; else 3 when destinations did not answer, or their own error's
+    code; else 9 when changes wait for a number while numbering is paused. Works beside running sequencers and workers,
+    and waits for what they are doing. Only what a person selects is delivered; numbering is always for all.
     """
     pipeline = Pipeline(load_settings())
     for mapping_id in mapping or ():
