@@ -68,7 +68,8 @@ def verify(  # noqa: PLR0917 -- typer gives them by name
     choice = Choice(Scope(tuple(tenancy) if tenancy else None, share), mapping, destination)
     found = _compare(pipeline, choice, repair=repair)
     if repair and any(entry.differing for entry in found):
-        _show(found, as_json=False)
+        if not as_json:
+            _show(found, as_json=False)
         drained = drain(pipeline, Selection(tenancy or None, mapping), destination)
         for failure in drained.failures:
             errors.print(failure, style="red", markup=False)
