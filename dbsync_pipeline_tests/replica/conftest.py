@@ -36,11 +36,11 @@ class Pair:
     template: str
 
 
-@pytest.fixture(scope="session")
-def streaming(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
-    """A primary with the template of a source, and its standby."""
-    home = tmp_path_factory.mktemp("standby")
-    primary = EmbeddedPostgres(tmp_path_factory.mktemp("primary"), durable=False)
+@contextmanager
+def streaming_pair(directories: pytest.TempPathFactory) -> Generator[Pair]:
+    """Start a primary with the template of a source, and its standby."""
+    home = directories.mktemp("standby")
+    primary = EmbeddedPostgres(directories.mktemp("primary"), durable=False)
     with with_settings(primary, PRIMARY):
         harness.build_template(primary, "template_source")
         backup = [str(binaries() / "pg_basebackup"), "--dbname", primary.url(), "--pgdata", str(home / "pgdata")]
@@ -53,6 +53,13 @@ def streaming(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
         standby = EmbeddedPostgres(Path(home), durable=False)
         with with_settings(standby, STANDBY):
             yield Pair(primary, standby, "template_source")
+
+
+@pytest.fixture(scope="session")
+def streaming(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
+    """The pair that tests share, none of which may end either."""
+    with streaming_pair(tmp_path_factory) as pair:
+        yield pair
 
 
 @dataclass
