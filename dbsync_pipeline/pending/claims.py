@@ -26,7 +26,11 @@ Key = tuple[str, TenancyId, str]
 
 _Item = TypeVar("_Item", bound="PendingItem")
 
-_NEW_WORKER = "select pg_backend_pid(), pg_advisory_lock(%s, pg_backend_pid())"
+# Not the session's number: a server that was restarted, or has taken over for another, gives the same ones again, and
+# claims of the dead would seem alive.
+_NEW_WORKER = """
+select number, pg_advisory_lock(%s, number) from (select (random() * 2147483647)::integer as number) as drawn
+"""
 
 CLAIM_ORDERED: LiteralString = """
     order by p.pending_since

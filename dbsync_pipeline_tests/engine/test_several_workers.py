@@ -14,6 +14,7 @@ from dbsync_pipeline.destinations.base import Slice
 from dbsync_pipeline.destinations.clickhouse.destination import ClickHouseDestination
 from dbsync_pipeline.engine.cycle import SyncCycle, SyncResult
 from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.pending.due import WORKER_LOCK_CLASS
 from dbsync_pipeline.pending.queue import PendingQueue
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import expire_leases, kill
@@ -92,6 +93,15 @@ def is_leased(pipeline: Harness) -> bool:
     return pipeline.value("select bool_and(lease_until > clock_timestamp()) from dbsync.pending where wanted > reached")
 
 
+def sessions_with_claims(pipeline: Harness) -> list[int]:
+    found = pipeline.rows(
+        "select distinct l.pid from pg_locks l join dbsync.pending p on l.objid = p.lease_worker::oid "
+        "where l.locktype = 'advisory' and l.classid = %s",
+        WORKER_LOCK_CLASS,
+    )
+    return [pid for (pid,) in found]
+
+
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_turn_longer_than_its_lease_is_one_workers_alone(
@@ -123,7 +133,7 @@ def test_a_turn_longer_than_its_lease_is_one_workers_alone(
             assert monotonic() < until
         assert other.run_once() == []
         if dies:
-            kill(pipeline, [worker for (worker,) in pipeline.rows("select distinct lease_worker from dbsync.pending")])
+            kill(pipeline, sessions_with_claims(pipeline))
         go_on.set()
         if dies:
             assert turn.exception() is not None

@@ -348,6 +348,18 @@ def test_a_worker_without_the_lock_is_no_worker(pipeline: Harness, worker: Calla
         assert keys(worker().claim(5)) == [(tenancy, "users")]
 
 
+def test_a_server_that_numbers_its_sessions_anew_keeps_no_claim_alive(
+    pipeline: Harness, worker: Callable[[], Worker]
+) -> None:
+    """After a restart, or on the standby that has taken over, somebody has the session's number of a dead worker."""
+    tenancy = add(pipeline)
+    alive = worker()
+    pipeline.admin.execute(
+        "update dbsync.pending set lease_worker = %s, lease_until = 'infinity'", [alive.session.info.backend_pid]
+    )
+    assert keys(worker().claim(5)) == [(tenancy, "users")]
+
+
 def test_a_waiting_worker_is_woken_by_the_sequencer(pipeline: Harness, worker: Callable[[], Worker]) -> None:
     """It hears of a pass that numbered something, also when it was busy at that moment."""
     queue = worker()

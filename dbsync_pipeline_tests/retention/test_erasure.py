@@ -160,7 +160,7 @@ def test_a_worker_in_the_middle_brings_nothing_back(pipeline: Harness, doomed: U
     """It has rows of the tenancy in its hands that it read before the tenancy was deleted."""
     work, worker = left_in_the_middle(pipeline, doomed)
     if not lost:
-        worker_id = worker.queueing.info.backend_pid
+        worker_id = worker.queue._worker
         pipeline.admin.execute("update dbsync.pending set lease_worker = %s where tenancy_id = %s", [worker_id, doomed])
     looked: list[float] = []
 
