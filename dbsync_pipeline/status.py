@@ -287,7 +287,8 @@ _PENDING = sql.SQL("{} where {}").format(PLACES, WAITS)
 _FAILS = sql.SQL("p.last_error is not null")
 _LAG, _LAG_WITHOUT_FAILING = (
     sql.SQL(
-        "coalesce(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused{})), 0)"
+        # None pending is 0, and so is what has waited since a time to come, as the clock was set back.
+        "greatest(extract(epoch from max(clock_timestamp() - p.pending_since) filter (where not p.paused{})), 0)"
         "::double precision"
     ).format(but)
     for but in (sql.SQL(""), sql.SQL(" and not ({})").format(_FAILS))

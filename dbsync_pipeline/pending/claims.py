@@ -45,7 +45,7 @@ update dbsync.pending p set
 from due
 where (p.destination_id, p.tenancy_id, p.mapping_id) = (due.destination_id, due.tenancy_id, due.mapping_id)
 returning p.tenancy_id, p.mapping_id, p.wanted, p.epoch, p.attempts,
-    extract(epoch from clock_timestamp() - p.pending_since)::double precision as waited_seconds
+    greatest(extract(epoch from clock_timestamp() - p.pending_since), 0)::double precision as waited_seconds
 """
 """SQL of the rest of a statement that claims, whose rows are `due`; with the parameter `limit` and those of a claim."""
 
