@@ -173,16 +173,18 @@ def _receive(pgconn: PGconn) -> PQGen[None]:
 def open_views(connection: psycopg.Connection, *, seconds: float = 0) -> set[str]:
     """Return the transactions of workers that see the source as it was when they looked at `last_sequence_id`.
 
-    Those that are younger than some seconds are left out. Who calls itself something else, such as a dump of the
-    database, delivers nothing; who has lost its name behind a pooler might.
+    Those that are younger than some seconds are left out; of no seconds, none is, whatever the clock has done. Who
+    calls itself something else, such as a dump of the database, delivers nothing; who has lost its name behind a
+    pooler might.
     """
     found = connection.execute(
         "select l.virtualtransaction from pg_locks l join pg_stat_activity a using (pid) "
         "where l.relation = 'dbsync.sequencer'::regclass and l.pid <> pg_backend_pid() "
         "and l.database = (select oid from pg_database where datname = current_database()) "
         "and (coalesce(a.application_name, '') = '' or starts_with(a.application_name, 'dbsync')) "
-        "and coalesce(a.xact_start <= clock_timestamp() - make_interval(secs => %s), true)",
-        [seconds],
+        "and (%(seconds)s = 0 "
+        "or coalesce(a.xact_start <= clock_timestamp() - make_interval(secs => %(seconds)s), true))",
+        {"seconds": seconds},
     )
     return {transaction for (transaction,) in found}
 

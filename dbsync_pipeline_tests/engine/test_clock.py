@@ -6,6 +6,7 @@ import pytest
 from psycopg import sql
 
 from dbsync_pipeline import erasure
+from dbsync_pipeline.engine.snapshot import open_views, take_snapshot
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
 from dbsync_pipeline.pending.again import retry_now
 from dbsync_pipeline.pending.due import Waiting, destinations_due, waiting
@@ -137,3 +138,17 @@ def test_what_waited_when_the_clock_jumped_back_comes_after_what_has_come_since(
     pipeline.app.user(tenancies[1])
     pipeline.sequence()
     assert [entry.item.tenancy_id for entry in pipeline.sync()] == [tenancies[1], tenancies[0]]
+
+
+def test_who_began_after_now_is_waited_for(pipeline: Harness) -> None:
+    """Whoever erases has to know of every worker that sees the source as it was, also from before the jump."""
+    with pipeline.pipeline.source("sync") as reading, take_snapshot(reading):
+        before = open_views(pipeline.admin)
+        pipeline.admin.execute(
+            "create schema set_back; create view set_back.pg_stat_activity as select pid, application_name, "
+            "xact_start + interval '1 hour' as xact_start from pg_catalog.pg_stat_activity"
+        )
+        pipeline.admin.execute("set search_path = set_back, pg_catalog")
+        assert len(before) == 1
+        assert open_views(pipeline.admin) == before
+        assert open_views(pipeline.admin, seconds=1) == set()
