@@ -8,13 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import dagster as dg
 import pytest
 
 from dbsync_pipeline.defs import liveness
 from dbsync_pipeline.defs.instance import write_dagster_home
+from dbsync_pipeline.embedded.process import LOOPBACK, reserve_port
 from dbsync_pipeline_tests.harness import Harness
 
 PATIENCE_SECONDS = 120
@@ -105,6 +109,32 @@ def test_a_run_that_a_person_stops_ends_between_two_batches(pipeline: Harness, d
     pipeline.assert_equal("users")
 
 
+def test_what_is_delivered_does_not_depend_on_the_webserver(pipeline: Harness, daemon: Daemon) -> None:
+    log = daemon.home / "daemon.log"
+    tenancy = pipeline.app.tenancy()
+    port, reservation = reserve_port(None)
+    command = ["-m", "dagster_webserver", "-w", str(daemon.home / "workspace.yaml"), "-p", str(port)]
+    with reservation, log.open("ab") as said:
+        webserver = subprocess.Popen(
+            [sys.executable, *command], env=daemon.environment, stdout=said, stderr=said, cwd=daemon.home
+        )
+        try:
+            daemon.start()
+            until(lambda: _answers(port), "the webserver answers", log)
+            pipeline.app.user(tenancy)
+            until(lambda: bool(_runs(pipeline)), "somebody is at work", log)
+        finally:
+            webserver.kill()
+            webserver.wait()
+    assert not _answers(port)
+    seen = _runs(pipeline)
+    pipeline.app.user(tenancy)
+    # Those of before end after five seconds, so others come, which nobody asks the webserver for.
+    until(lambda: bool(_runs(pipeline) - seen), "other runs", log)
+    until(lambda: pipeline.pending() == [] and not _unnumbered(pipeline), "all is delivered", log)
+    pipeline.assert_equal("users")
+
+
 def test_the_wanted_runs_are_at_work_again_whatever_is_killed(pipeline: Harness, daemon: Daemon) -> None:
     log = daemon.home / "daemon.log"
     tenancy = pipeline.app.tenancy()
@@ -141,6 +171,14 @@ def test_the_wanted_runs_are_at_work_again_whatever_is_killed(pipeline: Harness,
     until(wanted_and_at_work, "a worker after all of them were killed", log)
     until(lambda: pipeline.pending() == [] and not _unnumbered(pipeline), "all is delivered", log)
     pipeline.assert_equal("users")
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urlopen(f"http://{LOOPBACK}:{port}/server_info") as answer:
+            return answer.status == HTTPStatus.OK
+    except URLError:
+        return False
 
 
 def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
