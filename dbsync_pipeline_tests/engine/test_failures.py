@@ -235,6 +235,24 @@ def test_checkpoints_that_are_refused_for_now_are_an_outage(pipeline: Harness, o
     pipeline.assert_synced("users")
 
 
+def test_a_disk_without_room_is_an_outage(pipeline: Harness, own_tables: str) -> None:
+    """I8: nobody's row is at fault, and all of it comes back soon; ClickHouse keeps so much free that nothing fits."""
+    pipeline.configure(retry_base_seconds=3600, retry_max_seconds=3600)
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.user(tenancy)
+    pipeline.sequence()
+    setting = "min_free_disk_bytes_to_perform_insert"
+    pipeline.clickhouse.execute(f"alter table {own_tables}.users modify setting {setting} = {1 << 60}")
+    result = turn(pipeline)[tenancy, "users"]
+    assert isinstance(result.outage, UnreachableError)
+    assert "enough free space" in str(result.delivery.error)
+    assert str(tenancy) not in str(result.delivery.error)
+    assert pipeline.value("select max(next_attempt_at - now()) < interval '1 minute' from dbsync.pending")
+    pipeline.clickhouse.execute(f"alter table {own_tables}.users reset setting {setting}")
+    pipeline.rows("update dbsync.pending set next_attempt_at = '-infinity' returning 1")
+    pipeline.assert_synced("users")
+
+
 def test_rows_that_take_too_much_memory_together_arrive_apart(
     pipeline: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
