@@ -90,10 +90,12 @@ def send(
     *,
     deleted: bool = False,
     project: str = "p",
+    team: int = 1,
+    image: str = "\\N",
 ) -> None:
     """Deliver one version of one team, as the COPY would give it."""
-    team = "00000000-0000-0000-0000-000000000001"
-    values = [project, "main", str(tenancy), team, name, "\\N", NOW, "{}", "{}", "{}", str(version), str(int(deleted))]
+    places = [project, "main", str(tenancy), str(UUID(int=team))]
+    values = [*places, name, image, NOW, "{}", "{}", "{}", str(version), str(int(deleted))]
     mapping = load_catalog().mapping("teams")
     destination.deliver(mapping, [part(tenancy, version)], iter(["\t".join(values).encode() + b"\n"]))
 
@@ -192,6 +194,36 @@ def test_null_is_refused_where_there_is_none(destination: ClickHouseDestination,
     values[column] = "\\N"
     with pytest.raises(BadRowError):
         destination.deliver(load_catalog().mapping("teams"), [], iter(["\t".join(values).encode() + b"\n"]))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"input_format_tsv_empty_as_default": 1},
+        {"input_format_tsv_skip_first_lines": 1},
+        {"format_tsv_null_representation": ""},
+    ],
+    ids=str,
+)
+def test_values_arrive_as_they_are_whatever_the_users_profile_says(pipeline: Harness, profile: dict[str, Any]) -> None:
+    """I5: nor is a row left out that the checkpoint covers."""
+    tenancy = uuid4()
+    with ClickHouse(pipeline.server.clickhouse.url, settings=profile) as clickhouse:
+        destination = ClickHouseDestination(clickhouse, pipeline.catalog, pipeline.names)
+        send(destination, tenancy, 1, "one", image="")
+        send(destination, tenancy, 2, "two", team=2)
+        destination.record([part(tenancy, 2, mapping="teams")])
+    shown = {row["display_name"]: row["profile_image_url"] for row in pipeline.view("teams", tenancy)}
+    assert shown == {"one": "", "two": None}
+    assert pipeline.checkpoint("teams", tenancy) == 2
+
+
+def test_what_cannot_be_read_is_refused_though_the_users_profile_allows_for_it(pipeline: Harness) -> None:
+    """I5: a row is not skipped and then said to be there."""
+    with ClickHouse(pipeline.server.clickhouse.url, settings={"input_format_allow_errors_num": 10}) as clickhouse:
+        destination = ClickHouseDestination(clickhouse, pipeline.catalog, pipeline.names)
+        with pytest.raises(BadRowError):
+            send(destination, uuid4(), 1, "one", project="one\tmore")
 
 
 @pytest.mark.parametrize(

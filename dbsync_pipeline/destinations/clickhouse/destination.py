@@ -23,9 +23,14 @@ _INSERT_SETTINGS: dict[str, object] = {
     "input_format_null_as_default": 0,
     # The fast parser is off by a bit for some doubles.
     "precise_float_parsing": 1,
-    # An acknowledged insert is on disk, whatever the user's profile says.
+    # An acknowledged insert is on disk, all of it, and as it was sent, whatever the user's profile says.
     "async_insert": 0,
     "insert_distributed_sync": 1,
+    "input_format_allow_errors_num": 0,
+    "input_format_allow_errors_ratio": 0,
+    "input_format_tsv_skip_first_lines": 0,
+    "input_format_tsv_empty_as_default": 0,
+    "format_tsv_null_representation": r"\N",
 }
 
 _PAIRS_PER_QUERY = 2_000
