@@ -226,6 +226,20 @@ def test_what_cannot_be_read_is_refused_though_the_users_profile_allows_for_it(p
             send(destination, uuid4(), 1, "one", project="one\tmore")
 
 
+def test_rows_that_were_there_before_are_written_again(pipeline: Harness, fresh: tables.ClickHouseNames) -> None:
+    """I6: on a server that drops a block which looks like an earlier one, as ClickHouse Cloud does, too."""
+    tenancy = uuid4()
+    init_clickhouse(pipeline.clickhouse, pipeline.catalog, fresh)
+    table = fresh.table(pipeline.catalog.mapping("teams"))
+    pipeline.clickhouse.execute(f"alter table {table} modify setting non_replicated_deduplication_window = 100")
+    destination = ClickHouseDestination(pipeline.clickhouse, pipeline.catalog, fresh)
+    for _ in range(2):
+        send(destination, tenancy, 1, "one")
+        assert pipeline.clickhouse.query(f"select count() from {table}") == [(1,)]
+        # Somebody removes it, to have it delivered again.
+        pipeline.clickhouse.execute(f"alter table {table} delete where true settings mutations_sync = 2")
+
+
 @pytest.mark.parametrize(
     ("code", "said", "error"),
     [

@@ -7,6 +7,7 @@ counts, whoever wrote it last (I5).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from uuid import uuid4
 
 from dbsync_pipeline.destinations.base import SEQUENCE_ID, Checkpoint, Destination, Pair, ProjectedColumn, Slice
 from dbsync_pipeline.destinations.clickhouse import tables
@@ -105,7 +106,7 @@ class ClickHouseDestination(Destination):
         """Stream the blocks into one INSERT."""
         self._budget.spend(mapping.mapping_id)
         names = [column.name for column in self.projection(mapping)]
-        self._clickhouse.insert_stream(self._names.table(mapping), names, blocks, _INSERT_SETTINGS)
+        self._insert(self._names.table(mapping), names, blocks)
 
     def record(self, slices: Iterable[Slice]) -> None:
         """Insert the checkpoints of all slices at once."""
@@ -116,12 +117,8 @@ class ClickHouseDestination(Destination):
         if rows:
             self._budget.spend(tables.CHECKPOINT_TABLE)
             # As text, like the rows: the driver's own inserts first ask for the types and load numpy.
-            self._clickhouse.insert_stream(
-                self._names.checkpoint,
-                ["mapping_id", "tenancy_id", "epoch", "sequence_id"],
-                "".join(rows).encode(),
-                _INSERT_SETTINGS,
-            )
+            columns = ["mapping_id", "tenancy_id", "epoch", "sequence_id"]
+            self._insert(self._names.checkpoint, columns, "".join(rows).encode())
 
     def refusal(self, mapping: SyncMapping, columns: Sequence[ProjectedColumn], blocks: Iterator[bytes]) -> str | None:
         """Insert the rows into nothing, as columns of the same types."""
@@ -129,10 +126,16 @@ class ClickHouseDestination(Destination):
         structure = ", ".join(f"{tables.name(column.name)} {types[column.name]}" for column in columns)
         target = f"function null({tables.literal(structure)})"
         try:
-            self._clickhouse.insert_stream(target, None, blocks, _INSERT_SETTINGS)
+            self._insert(target, None, blocks)
         except BadRowError as error:
             return error.what
         return None
+
+    def _insert(self, target: str, columns: Sequence[str] | None, blocks: bytes | Iterator[bytes]) -> None:
+        # A block that looks like an earlier one may have been deleted meanwhile; it is wanted all the same. A token
+        # that no other insert has tells so; the setting for it has had several names.
+        settings = _INSERT_SETTINGS | {"insert_deduplication_token": uuid4().hex}
+        self._clickhouse.insert_stream(target, columns, blocks, settings)
 
 
 def _escaped(text: str) -> str:

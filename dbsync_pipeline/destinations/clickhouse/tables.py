@@ -27,8 +27,6 @@ REPLICATED_SETTINGS: dict[str, object] = {
     # reads need not be sequential, which would allow one insert into a table at a time.
     "insert_quorum": "auto",
     "insert_quorum_timeout": 60_000,
-    # A block that looks like an earlier one may have been deleted meanwhile; it is wanted all the same.
-    "insert_deduplicate": 0,
     # A statement on the cluster is done when every replica has done it.
     "distributed_ddl_output_mode": "throw",
 }
