@@ -286,7 +286,10 @@ class ClickHouseRows(Rows):
 
     def newest(self) -> str:
         """Return the SELECT of (tenancy, sequence id) of the highest one there is, of rows and checkpoints."""
-        return f"select sync_tenancy, sync_number from {self._numbers} order by sync_number desc limit 1"  # noqa: S608 -- our own names
+        return (
+            f"select sync_tenancy, sync_number from {self._numbers} "  # noqa: S608 -- our own names
+            f"order by sync_number desc limit 1 {tables.EVERY_VERSION}"
+        )
 
     def _bucket(self, count: int) -> str:
         return f"bitAnd(reinterpretAsUInt16({_clickhouse_hash(self._key, 2)}), {count - 1}) as sync_bucket"

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from dbsync_pipeline.cleanup import Cleaned, clean_up
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.errors import UnreachableError
+from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import stop_in_the_middle
 from dbsync_pipeline_tests.verify.looking import differences
@@ -97,6 +98,17 @@ def test_what_is_deleted_goes_and_is_seen_at_no_moment(
     assert cleaned(apart) == Cleaned()
     apart.assert_equal()
     assert differences(apart) == []
+
+
+def test_what_the_users_profile_hides_goes_as_well(
+    apart: Harness, deleted: tuple[UUID, UUID, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile with `final = 1` shows no version that is deleted or old."""
+    alive, _, back = deleted
+    url = apart.server.clickhouse.url
+    monkeypatch.setattr(Pipeline, "clickhouse", lambda _: ClickHouse(url, settings={"final": 1}))
+    assert cleaned(apart) == Cleaned(2)
+    assert sorted(versions(apart)) == sorted([(alive, 0), (back, 0)])
 
 
 def test_a_row_that_comes_back_meanwhile_stays(

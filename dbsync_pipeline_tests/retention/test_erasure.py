@@ -5,9 +5,11 @@ from uuid import UUID
 import pytest
 
 from dbsync_pipeline import erasure, source
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.erasing import ClickHouseErasure
 from dbsync_pipeline.erasure import Erased, due, erase
 from dbsync_pipeline.errors import BehindError, DbsyncError, DestinationError, UnreachableError
+from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline_tests.destinations.test_postgres import write_everything
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import Steps, WatchedWorker, stop_in_the_middle
@@ -79,6 +81,18 @@ def test_nothing_is_left_and_it_comes_back_as_if_new(pipeline: Harness, doomed: 
     pipeline.drain()
     pipeline.assert_equal()
     external.assert_equal()
+
+
+def test_what_the_users_profile_hides_goes_as_well(
+    pipeline: Harness, doomed: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile with `final = 1` shows no version that is deleted or old."""
+    pipeline.drain()
+    delete(pipeline, doomed)
+    pipeline.drain()
+    url = pipeline.server.clickhouse.url
+    monkeypatch.setattr(Pipeline, "clickhouse", lambda _: ClickHouse(url, settings={"final": 1}))
+    assert min(held(erased(pipeline, doomed), "clickhouse").values()) > 0
 
 
 @pytest.mark.parametrize("choice", ["keep", "rows", "tables"])

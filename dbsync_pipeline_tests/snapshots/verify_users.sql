@@ -61,7 +61,7 @@ select sync_tenancy, sync_number
   union all select toString(tenancy_id), sequence_id
   from `analytics_internal`.`sync_checkpoint`
   where mapping_id = 'users' and true)
-  order by sync_number desc limit 1;
+  order by sync_number desc limit 1 settings final = 0;
 
 with asked as materialized (select position, tenancy_id, array(select jsonb_array_elements_text(texts)) as key
   from unnest('{00000000-0000-0000-0000-000000000001}'::uuid[],  E'{"[\\"00000000-0000-0000-0000-000000000000\\"]"}'::jsonb[]) with ordinality as given (tenancy_id, texts, position)) select asked.position, "source"."sequenceId", "source"."shouldUpdateSequenceId" and coalesce(true, false), exists (select

@@ -7,8 +7,11 @@ import pytest
 from psycopg import sql
 
 from dbsync_pipeline.destinations.clickhouse import tables
+from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
+from dbsync_pipeline.verify.copies import ClickHouseCopy
 from dbsync_pipeline.verify.differences import Kind
 from dbsync_pipeline.verify.rounds import Choice, verify
+from dbsync_pipeline.verify.scope import Scope
 from dbsync_pipeline_tests.harness import External, Harness
 
 MAPPINGS = ("users", "teams")
@@ -112,3 +115,18 @@ def test_an_external_database_is_restored(pipeline: Harness, external: External,
     pipeline.drain()
     external.assert_equal(*MAPPINGS)
     assert found(pipeline) == set()
+
+
+def test_the_highest_number_of_a_copy_may_be_that_of_a_deleted_row(pipeline: Harness) -> None:
+    """Though the user's profile, by `final = 1`, shows none: what is numbered anew has to rise above it."""
+    tenancy = pipeline.app.tenancy()
+    pipeline.app.team(tenancy)
+    pipeline.drain()
+    pipeline.app.delete("Team", tenancyId=tenancy)
+    pipeline.drain()
+    highest = max(row["sync_sequence_id"] for row in pipeline.versions("teams"))
+    pipeline.clickhouse.execute(f"truncate table {pipeline.names.checkpoint}")
+    with ClickHouse(pipeline.server.clickhouse.url, settings={"final": 1}) as clickhouse:
+        teams = pipeline.catalog.mapping("teams")
+        copy = ClickHouseCopy(clickhouse, pipeline.catalog, teams, pipeline.names, Scope())
+        assert copy.newest() == (str(tenancy), highest)

@@ -61,7 +61,7 @@ class ClickHouseCleaning:
         """
         table = self._names.table(mapping)
         ((rows, removable),) = self._clickhouse.query(
-            f"select count(), countIf({self._removable}) from {table}"  # noqa: S608 -- quoted names
+            f"select count(), countIf({self._removable}) from {table} {tables.EVERY_VERSION}"  # noqa: S608 -- quoted names
         )
         if not removable or removable < rows * WORTH_SHARE:
             return 0
@@ -79,7 +79,7 @@ class ClickHouseCleaning:
             f"select 1 from {self._names.table(mapping)} group by {key} "  # noqa: S608 -- quoted names
             f"having countIf({tables.DELETED} = 0) > 0 and "
             f"minIf({tables.SEQUENCE}, {tables.DELETED} = 0) < maxIf({tables.SEQUENCE}, {self._removable}) limit 1 "
-            f"settings max_bytes_before_external_group_by = {_MEMORY_BYTES}"
+            f"{tables.EVERY_VERSION}, max_bytes_before_external_group_by = {_MEMORY_BYTES}"
         )
 
     def removal(self, mapping: SyncMapping) -> str:

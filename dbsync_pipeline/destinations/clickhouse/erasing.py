@@ -7,6 +7,7 @@ that hold such rows anew, without them, and is waited for, on all replicas; a li
 from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.destinations.clickhouse.tables import (
     CHECKPOINT_TABLE,
+    EVERY_VERSION,
     SEQUENCE,
     TENANCY,
     ClickHouseNames,
@@ -45,7 +46,9 @@ class ClickHouseErasure:
 
     def rows(self, table: str) -> int:
         """Count all versions of all rows of the tenancy, deleted ones included."""
-        ((count,),) = self._clickhouse.query(f"select count() from {self._qualified(table)} where {self._of_tenancy}")  # noqa: S608 -- quoted
+        ((count,),) = self._clickhouse.query(
+            f"select count() from {self._qualified(table)} where {self._of_tenancy} {EVERY_VERSION}"  # noqa: S608 -- quoted
+        )
         return count
 
     def erase(self, table: str, upto: int) -> None:

@@ -21,6 +21,9 @@ SEQUENCE = "sync_sequence_id"
 DELETED = "sync_is_deleted"
 CREATED = "sync_created_at"
 
+EVERY_VERSION = "settings final = 0"
+"""End of a SELECT that has to see what is deleted or old, though the user's profile may show the newest rows only."""
+
 REPLICATED_SETTINGS: dict[str, object] = {
     # An acknowledged insert is on most replicas, so that a checkpoint never outlives the rows that it stands for. A
     # replica that is behind shows an older checkpoint, or none, which costs a second delivery and nothing else; so
