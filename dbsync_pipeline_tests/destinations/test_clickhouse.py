@@ -1,8 +1,13 @@
 """ClickHouse as a destination: what counts as delivered, which version shows, and what its tables may not become."""
 
-from contextlib import nullcontext
+import threading
+from collections.abc import Generator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
@@ -29,6 +34,58 @@ from dbsync_pipeline_tests.harness import Harness, init_clickhouse
 @pytest.fixture
 def destination(pipeline: Harness) -> ClickHouseDestination:
     return ClickHouseDestination(pipeline.clickhouse, pipeline.catalog, pipeline.names)
+
+
+@contextmanager
+def redirecting(url: str) -> Generator[str]:
+    """Put something before a server that sends everybody to another path of the same address first."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            try:
+                body = self._body()
+            except ValueError:
+                # It was broken off.
+                self.close_connection = True
+                return
+            if not self.path.startswith("/there"):
+                self._answer(307, {"Location": f"/there{self.path}"}, b"")
+                return
+            parts = urlsplit(url)
+            kept = {name: value for name, value in self.headers.items() if name in ("Authorization", "Content-Type")}
+            with closing(HTTPConnection(parts.hostname or "", parts.port)) as server:
+                server.request("POST", self.path.removeprefix("/there"), body, kept)
+                answer = server.getresponse()
+                headers = {name: value for name, value in answer.headers.items() if name.startswith("X-ClickHouse")}
+                self._answer(answer.status, headers, answer.read())
+
+        def _body(self) -> bytes:
+            if "Content-Length" in self.headers:
+                return self.rfile.read(int(self.headers["Content-Length"]))
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+
+        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(body))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield url.replace(f":{urlsplit(url).port}", f":{server.server_port}")
+        server.shutdown()
+        thread.join()
 
 
 def part(tenancy: UUID, upto: int, *, epoch: int = 0, mapping: str = "users") -> Slice:
@@ -224,6 +281,14 @@ def test_what_cannot_be_read_is_refused_though_the_users_profile_allows_for_it(p
         destination = ClickHouseDestination(clickhouse, pipeline.catalog, pipeline.names)
         with pytest.raises(BadRowError):
             send(destination, uuid4(), 1, "one", project="one\tmore")
+
+
+def test_rows_that_are_redirected_are_not_said_to_be_there(pipeline: Harness) -> None:
+    """I5: they can be sent once, and the driver follows a redirection with what is left of them, which is nothing."""
+    with redirecting(pipeline.server.clickhouse.url) as url, ClickHouse(url) as clickhouse:
+        destination = ClickHouseDestination(clickhouse, pipeline.catalog, pipeline.names)
+        with pytest.raises(UnreachableError, match="once only"):
+            send(destination, uuid4(), 1, "one")
 
 
 def test_rows_that_were_there_before_are_written_again(pipeline: Harness, fresh: tables.ClickHouseNames) -> None:

@@ -137,14 +137,33 @@ class ClickHouse:
         self, target: str, columns: Sequence[str] | None, blocks: bytes | Iterator[bytes], settings: dict[str, object]
     ) -> None:
         """Insert TabSeparated blocks as they come; when this returns, all of them are on disk."""
+        sent = blocks if isinstance(blocks, bytes) else _Once(blocks, place_of(self._url))
         with clickhouse_errors(self._url):
             self._client.raw_insert(  # pyright: ignore[reportUnknownMemberType] -- untyped in the driver
                 target,
                 column_names=columns,
-                insert_block=blocks,  # pyright: ignore[reportArgumentType] -- it streams from any iterator
+                insert_block=sent,  # pyright: ignore[reportArgumentType] -- it streams from any iterator
                 settings=settings,
                 fmt="TabSeparated",
             )
+
+
+class _Once:
+    """Blocks that can be sent once only: the driver would follow a redirection with what is left of them."""
+
+    def __init__(self, blocks: Iterator[bytes], place: str) -> None:
+        self._blocks = blocks
+        self._place = place
+        self._begun = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._begun:
+            raise UnreachableError(
+                f"ClickHouse at {self._place} is elsewhere: rows, which can be sent once only, were redirected",
+                "Let DBSYNC_CLICKHOUSE_URL name the address that they are redirected to.",
+            )
+        self._begun = True
+        yield from self._blocks
 
 
 def _open(url: str, database: str | None, settings: dict[str, Any] | None, answer_seconds: int) -> Client:
