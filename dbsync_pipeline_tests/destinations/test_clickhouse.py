@@ -139,6 +139,17 @@ def test_checkpoints_of_any_number_of_pairs(destination: ClickHouseDestination) 
     assert found == {entry.pair: Checkpoint(0, entry.upto) for entry in slices}
 
 
+def test_checkpoints_of_pairs_whose_ids_are_long(pipeline: Harness, clickhouse_database_prefix: str) -> None:
+    """Nor is a query then: a claim that cannot be asked about would never be delivered."""
+    catalog = replace(pipeline.catalog, tenancy=pipeline.catalog.tenancy.model_copy(update={"type": "text"}))
+    names = tables.ClickHouseNames(clickhouse_database_prefix)
+    init_clickhouse(pipeline.clickhouse, catalog, names)
+    destination = ClickHouseDestination(pipeline.clickhouse, catalog, names)
+    pairs = [Pair(f"{'tenancy ä' * 30}{number}", "users") for number in range(2_000)]
+    destination.record([Slice(pair, 0, 0, 1, first=False, complete_up_to=1) for pair in pairs])
+    assert destination.checkpoints(pairs) == dict.fromkeys(pairs, Checkpoint(0, 1))
+
+
 def send(
     destination: ClickHouseDestination,
     tenancy: UUID,

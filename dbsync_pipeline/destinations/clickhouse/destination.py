@@ -16,7 +16,7 @@ from dbsync_pipeline.destinations.clickhouse.part_budget import PartBudget
 from dbsync_pipeline.errors import BadRowError
 from dbsync_pipeline.mappings.catalog import Catalog
 from dbsync_pipeline.mappings.relation import CLICKHOUSE
-from dbsync_pipeline.mappings.spec import SyncMapping
+from dbsync_pipeline.mappings.spec import SyncMapping, TenancyId
 from dbsync_pipeline.mappings.types import data_type
 
 _INSERT_SETTINGS: dict[str, object] = {
@@ -34,8 +34,8 @@ _INSERT_SETTINGS: dict[str, object] = {
     "format_tsv_null_representation": r"\N",
 }
 
-_PAIRS_PER_QUERY = 2_000
-"""So many fit into the longest query that a server takes unless told otherwise, 256 KiB."""
+_PAIRS_BYTES = 250_000
+"""So much of pairs fits into the longest query that a server takes unless told otherwise, 256 KiB."""
 
 
 class ClickHouseDestination(Destination):
@@ -91,13 +91,16 @@ class ClickHouseDestination(Destination):
     def checkpoints(self, pairs: Iterable[Pair]) -> dict[Pair, Checkpoint]:
         """Read the highest checkpoint of each pair, of very many in several queries."""
         wanted = [(pair.mapping_id, pair.tenancy_id) for pair in pairs]
+        # A tenancy's id may be any text.
+        longest = max((len(_written(pair).encode()) for pair in wanted), default=1)
+        at_once = max(_PAIRS_BYTES // longest, 1)
         found: dict[Pair, Checkpoint] = {}
-        for start in range(0, len(wanted), _PAIRS_PER_QUERY):
+        for start in range(0, len(wanted), at_once):
             rows = self._clickhouse.query(
                 "select tenancy_id, mapping_id, max((epoch, sequence_id)) as newest "  # noqa: S608 -- our own name
                 f"from {self._names.checkpoint} where (mapping_id, tenancy_id) in %(pairs)s "
                 "group by mapping_id, tenancy_id",
-                {"pairs": tuple(wanted[start : start + _PAIRS_PER_QUERY])},
+                {"pairs": tuple(wanted[start : start + at_once])},
             )
             found |= {Pair(tenancy_id, mapping_id): Checkpoint(*newest) for tenancy_id, mapping_id, newest in rows}
         return found
@@ -136,6 +139,11 @@ class ClickHouseDestination(Destination):
         # that no other insert has tells so; the setting for it has had several names.
         settings = _INSERT_SETTINGS | {"insert_deduplication_token": uuid4().hex}
         self._clickhouse.insert_stream(target, columns, blocks, settings)
+
+
+def _written(pair: tuple[str, TenancyId]) -> str:
+    """Write a pair as a query has it in a list."""
+    return f"({', '.join(tables.literal(str(value)) for value in pair)}), "
 
 
 def _escaped(text: str) -> str:
