@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -47,17 +47,36 @@ def test_a_session_is_the_same_whatever_the_database_says(session: ExternalSessi
     """D43: the owner's defaults count for nothing; what is acknowledged is durable."""
     name = urlsplit(source_url).path.strip("/")
     defaults = ("timezone = 'America/New_York'", "synchronous_commit = 'off'", "datestyle = 'German'")
-    for default in (*defaults, "search_path = 'evil, public'", "statement_timeout = 0", "idle_session_timeout = '1s'"):
+    limits = ("statement_timeout = 0", "idle_session_timeout = '1s'", "transaction_timeout = '1s'")
+    for default in (*defaults, "search_path = 'evil, public'", *limits):
         session.connection.execute(f'alter database "{name}" set {default}')
     again = ExternalSession(address(source_url), SHORT)
     names = ("timezone", "synchronous_commit", "search_path", "statement_timeout", "lock_timeout")
     shown = [
         again.connection.execute(sql.SQL("show {}").format(sql.SQL(name))).fetchone()
-        for name in (*names, "idle_in_transaction_session_timeout", "idle_session_timeout", "tcp_keepalives_idle")
+        for name in (
+            *names,
+            "idle_in_transaction_session_timeout",
+            "idle_session_timeout",
+            "transaction_timeout",
+            "tcp_keepalives_idle",
+        )
     ]
     again.close()
     assert shown[:5] == [("UTC",), ("on",), ("pg_catalog, pg_temp",), ("200ms",), ("50ms",)]
-    assert shown[5:] == [("200ms",), ("1d",), ("30",)]
+    assert shown[5:] == [("200ms",), ("1d",), ("0",), ("30",)]
+
+
+def test_building_a_key_may_take_longer_than_the_owner_lets_transactions_take(
+    session: ExternalSession, source_url: str
+) -> None:
+    """It would else be begun at every attempt, and never be there."""
+    name = urlsplit(source_url).path.strip("/")
+    session.connection.execute(f"alter database \"{name}\" set transaction_timeout = '1s'")
+    again = ExternalSession(address(source_url), SHORT)
+    with closing(again), again.turn() as connection, connection.transaction():
+        again.allow(60)
+        assert connection.execute("select pg_sleep(1.2)").rowcount == 1
 
 
 @pytest.mark.parametrize(

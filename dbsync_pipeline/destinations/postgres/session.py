@@ -37,8 +37,8 @@ _LONGEST_IDLE_SECONDS = 86_400
 """So long a worker never needs between two statements, though it may sweep a large database meanwhile; sessions without
 work it ends itself, and far sooner."""
 
-_IDLE_TIMEOUT_SINCE = 140_000
-"""The version that knows a limit for idle sessions; an older one refuses to set it."""
+_SINCE = {"idle_session_timeout": 140_000, "transaction_timeout": 170_000}
+"""The versions that know these settings; an older one refuses to set them."""
 
 _KEEPALIVE = {"idle": "30", "interval": "10", "count": "3"}
 """A side that is gone without a word is noticed within a minute by the other, not in the two hours of most systems."""
@@ -104,8 +104,7 @@ class ExternalSession:
 
     def _settings(self) -> dict[str, str]:
         statement, lock = self._statement_timeout, f"{self._limits.lock * 1_000:.0f}ms"
-        knows_idle = self.connection.info.server_version >= _IDLE_TIMEOUT_SINCE
-        return {
+        settings = {
             "timezone": "UTC",
             "datestyle": "ISO",
             "search_path": "pg_catalog, pg_temp",
@@ -113,9 +112,13 @@ class ExternalSession:
             "statement_timeout": statement,
             "lock_timeout": lock,
             "idle_in_transaction_session_timeout": statement,
-            **({"idle_session_timeout": f"{_LONGEST_IDLE_SECONDS}s"} if knows_idle else {}),
+            "idle_session_timeout": f"{_LONGEST_IDLE_SECONDS}s",
+            # One that builds a key after a first load takes as long as that takes.
+            "transaction_timeout": "0",
             **{f"tcp_keepalives_{name}": value for name, value in _KEEPALIVE.items()},
         }
+        version = self.connection.info.server_version
+        return {name: setting for name, setting in settings.items() if version >= _SINCE.get(name, 0)}
 
     @property
     def is_at_rest(self) -> bool:
