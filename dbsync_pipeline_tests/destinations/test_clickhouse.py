@@ -264,6 +264,21 @@ def test_null_is_refused_where_there_is_none(destination: ClickHouseDestination,
         destination.deliver(load_catalog().mapping("teams"), [], iter(["\t".join(values).encode() + b"\n"]))
 
 
+def test_what_a_refusal_says_quotes_no_row_behind_the_one_refused(destination: ClickHouseDestination) -> None:
+    """It may be another tenancy's."""
+    rows = [
+        ["p", "main", str(uuid4()), str(uuid4()), name, "\\N", NOW, "{}", "{}", "{}", "1", deleted]
+        for name, deleted in (("name", "0 more"), ("somebody else", "0"))
+    ]
+    with pytest.raises(BadRowError) as raised:
+        destination.deliver(
+            load_catalog().mapping("teams"), [], iter(["\t".join(row).encode() + b"\n" for row in rows])
+        )
+    said = str(raised.value)
+    assert "refuses a value: Cannot parse input" in said
+    assert "somebody" not in said
+
+
 @pytest.mark.parametrize(
     "profile",
     [

@@ -44,7 +44,11 @@ _SERVER_MEMORY = "(total)"
 _MORE_MEMORY = "Allow the user more memory (max_memory_usage), or lower DBSYNC_CHUNK_ROWS."
 # What parsing a value, or putting it into its column, can end in.
 _BAD_VALUE = {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 407, 441, 467, 469, 675, 676}
-_REDUNDANT = re.compile(r"\s*\((?:official build|version [^)]*)\)|^.*?DB::Exception:\s*", re.DOTALL)
+_REDUNDANT = re.compile(
+    r"\s*\((?:official build|version [^)]*)\)|^.*?DB::Exception:\s*(?:Code: \d+\. DB::Exception:\s*)*", re.DOTALL
+)
+# What a parser that stumbles has before it: the rest of the row, and the rows behind it.
+_QUOTED = re.compile(r"\s*before: '.*", re.DOTALL)
 
 
 def place_of(url: str) -> str:
@@ -209,6 +213,6 @@ def _translated(url: str, error: Exception) -> DbsyncError:
 
 
 def _brief(error: Exception) -> str:
-    """The part of the message that says something: no stack, no build, no row dump (which holds values)."""
-    text = _REDUNDANT.sub("", str(error))
+    """The part of the message that says something: no stack, no build, nothing of rows but the value at fault."""
+    text = _QUOTED.sub("", _REDUNDANT.sub("", str(error)))
     return " ".join(text.split("Stack trace")[0].split("\nRow ")[0].split())[:300]
