@@ -25,6 +25,9 @@ _RUNS_LOOKED_AT = 25
 _QUIET_SECONDS = 3_600
 """So long no run may have failed in a place before it is news again."""
 
+_KNOWN_TAG = "dbsync/known"
+"""Tag of a failed run that somebody was told of, or of one before; its id, as a run that is repeated inherits tags."""
+
 _SOURCE = "the source"
 
 
@@ -40,11 +43,12 @@ def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     description="Tells through the webhook that a run has failed.",
 )
 def failure_alert_sensor(context: dg.RunFailureSensorContext, databases: Databases) -> None:
-    """Tell of a failed run, unless one in the same place has failed within the hour before."""
+    """Tell of a failed run, unless one in the same place has failed within the hour before, and that is known."""
     run = context.dagster_run
-    if not _failed_before(context.instance, run):
+    if not _known(context.instance, run):
         text = f"dbsync: a run of {run.job_name} has failed ({run.run_id}). {_reason(context)}"
         tell(_webhook(databases.pipeline()), text)
+    context.instance.add_run_tags(run.run_id, {_KNOWN_TAG: run.run_id})
 
 
 class _Remembered(BaseModel):
@@ -110,18 +114,23 @@ def _late(found: Status, standstill_seconds: float, longest: float) -> dict[str,
     return late
 
 
-def _failed_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """A row that cannot be delivered fails a run each time that it is tried; that is one piece of news."""
+def _known(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """A row that cannot be delivered fails a run each time that it is tried; that is one piece of news.
+
+    Dagster tells this sensor of each run once, whatever becomes of it. What was not taken, or came while the sensor was
+    off, is not known, and the next failure is news.
+    """
     place = run.tags.get(PLACE_TAG)
     if place is None:
         return False
     chosen = dg.RunsFilter(tags={PLACE_TAG: place}, statuses=[dg.DagsterRunStatus.FAILURE])
-    ends = {
-        record.dagster_run.run_id: record.end_time or 0.0
-        for record in instance.get_run_records(chosen, limit=_RUNS_LOOKED_AT)
-    }
-    ended = ends.pop(run.run_id, 0.0)
-    return any(0 < ended - other < _QUIET_SECONDS for other in ends.values())
+    records = {record.dagster_run.run_id: record for record in instance.get_run_records(chosen, limit=_RUNS_LOOKED_AT)}
+    this = records.pop(run.run_id, None)
+    ended = this.end_time or 0.0 if this is not None else 0.0
+    return any(
+        other.dagster_run.tags.get(_KNOWN_TAG) == run_id and 0 < ended - (other.end_time or 0.0) < _QUIET_SECONDS
+        for run_id, other in records.items()
+    )
 
 
 def _reason(context: dg.RunFailureSensorContext) -> str:

@@ -121,6 +121,26 @@ def test_a_job_that_fails_again_and_again_is_told_once(
     assert len(chat.said) == 2
 
 
+def test_a_failure_that_nobody_was_told_of_hides_no_later_one(
+    chat: Chat, watched: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster shows each run to the sensor once, and never again when telling fails; nor those while it is off."""
+    monkeypatch.setenv("DBSYNC_RUN_SECONDS", "0.1")
+    silent = replace(
+        watched,
+        databases=Databases(source_url="postgresql://app:sesame@127.0.0.1:1/app", clickhouse_url="http://unused/"),
+    )
+    silent = replace(silent, defs=build_defs({"databases": silent.databases}))
+    assert not silent.run("sequencer_job").success
+    chat.answer = 500
+    with pytest.raises(UnreachableError, match="the webhook"):
+        failed(silent, "sequencer_job")
+    chat.answer = 200
+    for _ in range(3):
+        failed(silent, "sequencer_job")
+    assert len(chat.said) == 2, chat.said
+
+
 def test_what_is_late_is_told_once_and_when_it_is_over(
     pipeline: Harness, chat: Chat, watched: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
