@@ -104,6 +104,7 @@ def withdraw(connection: psycopg.Connection, run_id: str) -> None:
 def vacant(
     instance: dg.DagsterInstance,
     connection: psycopg.Connection,
+    location: str | None,
     job_name: str,
     places: Sequence[int],
     *,
@@ -118,12 +119,17 @@ def vacant(
     Args:
         instance: Dagster's instance.
         connection: a session on the source.
+        location: the code location that asks; runs of others are none of ours, whatever their jobs are called.
         job_name: the job.
         places: the places to look at.
         missed: what the last call returned.
         now: seconds since 1970.
     """
-    records = list(instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=_UNDER_WAY)))
+    records = [
+        record
+        for record in instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=_UNDER_WAY))
+        if _location_of(record.dagster_run) in {location, None}
+    ]
     # Looked at after the runs: one that has taken its place meanwhile is seen twice, and never not at all.
     alive = _held(connection, _RUNS)
     filled = Places.of(connection, job_name).filled
@@ -144,6 +150,11 @@ def vacant(
         [place for place in places if place not in taken],
         Missed(since={run_id: first for run_id, first in since.items() if run_id not in dead}),
     )
+
+
+def _location_of(run: dg.DagsterRun) -> str | None:
+    """Return the code location that a run was started in; None where it was started by itself, outside of any."""
+    return None if run.remote_job_origin is None else run.remote_job_origin.location_name
 
 
 def _held(connection: psycopg.Connection, lock_class: int) -> set[int]:

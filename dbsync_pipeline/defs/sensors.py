@@ -157,7 +157,11 @@ def _fill_places(
     missed = liveness.Missed.model_validate_json(context.cursor or "{}")
     if not wanted and not missed.since:
         return dg.SensorResult(skip_reason=otherwise, cursor=context.cursor)
-    vacant, missed = liveness.vacant(context.instance, connection, job_name, wanted, missed=missed, now=time.time())
+    origin = context.code_location_origin
+    location = None if origin is None else origin.location_name
+    vacant, missed = liveness.vacant(
+        context.instance, connection, location, job_name, wanted, missed=missed, now=time.time()
+    )
     nothing = "As many runs as are wanted are at it, or about to be." if wanted else otherwise
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags=liveness.tag(job_name, place)) for place in vacant],

@@ -1,5 +1,6 @@
 """What keeps a sensor from starting a run, and what must not."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from dbsync_pipeline import source
 from dbsync_pipeline.definitions import build_defs
@@ -18,6 +20,7 @@ from dbsync_pipeline_tests.defs.conftest import Deployment, failure
 from dbsync_pipeline_tests.harness import Harness
 from dbsync_pipeline_tests.invariants.stepping import kill
 
+LOCATION = "dbsync"
 UNREACHABLE_SOURCE = "postgresql://app:sesame@127.0.0.1:1/app"
 UNREACHABLE_CLICKHOUSE = "http://default:sesame@127.0.0.1:1/"
 
@@ -50,7 +53,7 @@ def run_at_work(pipeline: Harness) -> Generator[psycopg.Connection]:
 
 def vacant(pipeline: Harness, deployment: Deployment, clock: Clock) -> list[int]:
     places, clock.missed = liveness.vacant(
-        deployment.instance, pipeline.admin, "sync_job", range(2), missed=clock.missed, now=clock.now
+        deployment.instance, pipeline.admin, LOCATION, "sync_job", range(2), missed=clock.missed, now=clock.now
     )
     return places
 
@@ -109,6 +112,38 @@ def test_a_place_is_held_whatever_dagster_believes_of_its_run(pipeline: Harness,
         assert not liveness.fill(pipeline.admin, "sync_job", 1)
         assert liveness.fill(pipeline.admin, "sequencer_job", 1)
     assert vacant(pipeline, deployment, Clock()) == [0, 1]
+
+
+def started_in(deployment: Deployment, location: str) -> dg.DagsterRun:
+    """A run of a sync job that has started just now, in some code location of this instance."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), "__repository__")
+    job = deployment.defs.resolve_job_def("sync_job")
+    run = deployment.instance.create_run_for_job(
+        job_def=job,
+        status=dg.DagsterRunStatus.STARTING,
+        remote_job_origin=RemoteJobOrigin(repository, job.name),
+    )
+    deployment.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, job.name), run.run_id)
+    return run
+
+
+def test_another_code_locations_job_of_the_same_name_is_none_of_ours(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runs hold no lock in this source: they fill no place here, and are nobody's here to report as failed."""
+    ours, theirs = started_in(deployment, LOCATION), started_in(deployment, "shop")
+    clock = Clock(now=time.time() + liveness.GRACE_SECONDS)
+    vacant(pipeline, deployment, clock)
+    clock.now += liveness.GRACE_SECONDS
+    vacant(pipeline, deployment, clock)
+    assert status(deployment, ours) == dg.DagsterRunStatus.FAILURE
+    assert status(deployment, theirs) == dg.DagsterRunStatus.STARTED
+
+    pipeline.app.user(pipeline.app.tenancy())
+    pipeline.sequence()
+    here = RegisteredCodeLocationOrigin(LOCATION)
+    monkeypatch.setattr(dg.SensorEvaluationContext, "code_location_origin", here)
+    assert requested(deployment, "sync_sensor") == ["sync_job 0"]
 
 
 def requested(deployment: Deployment, sensor: str) -> list[str]:
