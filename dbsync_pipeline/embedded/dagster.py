@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,7 +38,11 @@ class EmbeddedDagster:
         self._reservation: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        with ExitStack() as begun:
+            # Starting takes seconds, in which a person may press Ctrl-C.
+            begun.callback(self.stop)
+            self.start()
+            begun.pop_all()
         return self
 
     def __exit__(

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
@@ -241,6 +242,30 @@ def test_demo_runs_live_until_interrupted_and_leaves_nothing(tmp_path: Path) -> 
     assert other_terminal.returncode == 0, other_terminal.stderr
     assert "contact_channels" in other_terminal.stdout
     assert list(home.iterdir()) == []
+    assert not _processes_of(home)
+
+
+def test_dev_that_is_interrupted_while_dagster_starts_leaves_no_process(pipeline: Harness, tmp_path: Path) -> None:
+    home = tmp_path / "dev"
+    variables = {
+        "DBSYNC_SOURCE_URL": pipeline.url,
+        "DBSYNC_CLICKHOUSE_URL": pipeline.server.clickhouse.url,
+        "DBSYNC_CLICKHOUSE_DATABASE": pipeline.names.database,
+    }
+    with subprocess.Popen(
+        [*DBSYNC, "dev", "--home", str(home)],
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as dev:
+        log = home / "dagster" / "dagster.log"
+        while dev.poll() is None and not (log.exists() and log.stat().st_size):
+            time.sleep(0.05)
+        dev.send_signal(signal.SIGINT)
+        assert dev.stdout is not None
+        seen = dev.stdout.read()
+    assert (dev.returncode, "Dagster answers at" in seen) == (0, False), seen
     assert not _processes_of(home)
 
 
