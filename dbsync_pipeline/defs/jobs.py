@@ -168,6 +168,7 @@ def _deliver_and_record(
             presence.end_work()
             until = time.monotonic() + _recording_seconds(settings)
             while ledger.outstanding and time.monotonic() < until:
+                presence.goes_on()
                 record()
         finally:
             record()

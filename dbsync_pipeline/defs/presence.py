@@ -63,16 +63,15 @@ class Presence:
 
     def goes_on(self) -> bool:
         """Show the run as alive, and return whether it is to go on working; to be called again and again."""
-        if self._clock() - self._started >= self._seconds + HAND_OVER_SECONDS:
-            return False
         try:
-            return self._look(self._connection or self._open())
+            wanted = self._look(self._connection or self._open())
         except (DbsyncError, psycopg.Error):
             self._forget()
-            return True
+            wanted = True
+        return wanted and self._clock() - self._started < self._seconds + HAND_OVER_SECONDS
 
     def end_work(self) -> None:
-        """Give the place back for good: the run is alive, but works no more."""
+        """Give the place back for good: the run works no more, but is alive, which goes on being shown."""
         self._leaving = True
         try:
             if self._connection is not None:

@@ -7,10 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from dbsync_pipeline.defs import jobs, sensors
+from dbsync_pipeline.defs import jobs, liveness, sensors
+from dbsync_pipeline.defs.jobs import _Books
+from dbsync_pipeline.defs.ledger import Ledger
+from dbsync_pipeline.defs.presence import Presence
 from dbsync_pipeline.defs.specs import clickhouse_key
 from dbsync_pipeline_tests.defs.conftest import Deployment, failure, open_instance, unholdable_recording
 from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.invariants.stepping import kill
 
 
 def test_a_change_travels_from_sensor_to_materialization(pipeline: Harness, deployment: Deployment) -> None:
@@ -135,6 +139,35 @@ def test_events_are_bounded_and_none_is_lost(
     assert deployment.run("sync_job").success
     assert deployment.materialized("users") == set(map(str, tenancies))
     assert [len(deployment.recorded("users", tenancy)) for tenancy in tenancies] == [1] * 7
+
+
+def test_a_run_that_records_what_is_left_shows_itself_again_when_its_session_is_lost(
+    pipeline: Harness, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recording may take half an hour; who is not seen for 30 s of it would be reported as failed."""
+    monkeypatch.setattr(jobs, "_EVENTS_AT_ONCE", 1)
+    monkeypatch.setenv("DBSYNC_REPORT_SECONDS", "1000")
+    end_work, record = Presence.end_work, _Books.record
+    alive: list[set[int]] = []
+
+    def lose_the_session(presence: Presence) -> None:
+        end_work(presence)
+        assert presence._connection is not None
+        kill(pipeline, [presence._connection.info.backend_pid])
+
+    def look(books: _Books, ledger: Ledger) -> None:
+        record(books, ledger)
+        alive.append(liveness._held(pipeline.admin, liveness._RUNS))
+
+    monkeypatch.setattr(Presence, "end_work", lose_the_session)
+    monkeypatch.setattr(_Books, "record", look)
+    for _ in range(4):
+        pipeline.app.user(pipeline.app.tenancy())
+    pipeline.sequence()
+    run = deployment.run("sync_job")
+    assert run.success
+    assert len(alive) > 4
+    assert liveness._lock_of(run.run_id) in alive[-1]
 
 
 def test_paused_numbering_is_said_and_starts_nothing(pipeline: Harness, deployment: Deployment) -> None:
