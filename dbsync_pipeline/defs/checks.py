@@ -2,9 +2,10 @@
 
 They are what `dbsync verify` does, tick by tick a share of the tenancies, so that a day sees all of them. What was
 found to differ is looked at again at every tick, so that a check stays red for as long as something differs. Run by
-hand, a check looks at all tenancies, or at those that its configuration names. What came of each tenancy is a row in
-the source, not an event here: ten thousand tenancies a day would fill Dagster's storage, so a check sums them up. With
-`repair`, a check is what `dbsync verify --repair` is, so that whoever sees it red can make it green from there.
+hand, a check looks at all tenancies, or at those that its configuration names; in a run that materializes partitions,
+at these. What came of each tenancy is a row in the source, not an event here: ten thousand tenancies a day would fill
+Dagster's storage, so a check sums them up. With `repair`, a check is what `dbsync verify --repair` is, so that whoever
+sees it red can make it green from there.
 """
 
 from collections import defaultdict
@@ -40,6 +41,9 @@ _TICKS_A_DAY = 144
 _TICK_MINUTES = 10
 _MOST_SECONDS = 3_600
 _RECORDS_LOOKED_AT = 10
+_PARTITIONS_NAMED = 1_000
+"""A run that materializes more partitions than these has everything compared: a statement has a greatest length."""
+
 _TENANCY_LIST = TypeAdapter(list[str])
 
 
@@ -121,10 +125,11 @@ def _results(
 ) -> Iterator[dg.AssetCheckResult]:
     selected = {check.asset_key for check in context.selected_asset_check_keys}
     share = None if config.share is None else Share.nth(1 / _TICKS_A_DAY, config.share)
+    partitions = _partitions(context)
     by_scope: defaultdict[Scope, set[dg.AssetKey]] = defaultdict(set)
     for key in selected:
-        again = _differed(context.instance, key) if share is not None else []
-        named = tuple(sorted({*config.tenancies, *again}))
+        again = _differed(context.instance, key) if share is not None or partitions else []
+        named = tuple(sorted({*config.tenancies, *partitions, *again}))
         by_scope[Scope(named or None, share)].add(key)
     for scope, keys in by_scope.items():
         mappings = sorted({key.path[-1] for key in keys})
@@ -142,6 +147,14 @@ def _results(
             }
         for key in sorted(keys):
             yield result_of(key, found.get(key, []), scope, coverage.get(key), repaired=repaired.get(key, []))
+
+
+def _partitions(context: dg.AssetCheckExecutionContext) -> list[str]:
+    """Return the partitions that the run has materialized, as Dagster makes the checks of what it materializes."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return []
+    keys = list(context.partition_keys)
+    return keys if len(keys) <= _PARTITIONS_NAMED else []
 
 
 def _compare(pipeline: Pipeline, choice: Choice, *, repair: bool = False) -> dict[dg.AssetKey, list[Verified]]:

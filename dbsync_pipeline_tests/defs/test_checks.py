@@ -220,6 +220,27 @@ def test_a_check_looks_at_the_tenancies_named(pipeline: Harness, deployment: Dep
     assert failing(check(deployment, tenancies=[str(one)])) == {clickhouse_key("users")}
 
 
+def test_who_materializes_partitions_has_these_compared(pipeline: Harness, deployment: Deployment) -> None:
+    """And what differed before, so that what is red stays red: never the millions of rows of everybody else."""
+    one, other = two_tenancies_one_damaged(pipeline)
+    third = pipeline.app.tenancy()
+    deployment.tick("tenancy_sensor")
+    for tenancy in (other, third):
+        deployment.instance.delete_dynamic_partition("tenancy", str(tenancy))
+        deployment.instance.add_dynamic_partitions("tenancy", [str(tenancy)])
+
+    def compared(*keys: UUID) -> tuple[bool, object, object]:
+        result = deployment.materialize("users", keys=[str(key) for key in keys])
+        (entry,) = [entry for entry in result.get_asset_check_evaluations() if entry.check_name == EQUALS_SOURCE]
+        return entry.passed, entry.metadata["rows_compared"].value, entry.metadata["everything"].value
+
+    assert compared(other) == (True, 1, False)
+    assert compared(other, third) == (True, 1, False)
+    assert failing(check(deployment)) == {clickhouse_key("users")}
+    assert compared(other) == (False, 2, False)
+    assert compared(one) == (False, 1, False)
+
+
 def test_what_does_not_answer_is_a_warning(pipeline: Harness, deployment: Deployment) -> None:
     tenancy = pipeline.app.tenancy()
     pipeline.configure_external(tenancy, url="postgresql://owner:sesame@127.0.0.1:1/shop", mappings=["users"])
