@@ -12,6 +12,7 @@ from dbsync_pipeline.cli.output import console, errors
 from dbsync_pipeline.defs.instance import write_dagster_home
 from dbsync_pipeline.embedded.dagster import EmbeddedDagster
 from dbsync_pipeline.embedded.postgres import binaries
+from dbsync_pipeline.embedded.process import locked
 from dbsync_pipeline.settings import Settings
 
 DAGSTER_PORT = 3000
@@ -61,14 +62,18 @@ def local_dagster(
         port: of Dagster's UI.
         embedded_postgres: whether any of the databases is one that was started here.
         others: variables for other terminals alone.
+
+    Raises:
+        EmbeddedServiceError: the directory is unusable or in use, or Dagster did not start.
     """
     dagster_home = home / "dagster"
-    dagster_home.mkdir(parents=True, exist_ok=True)
-    write_dagster_home(dagster_home)
     variables = environment_of(settings)
-    for_others = {**variables, "DAGSTER_HOME": str(dagster_home.absolute()), **(others or {})}
-    write_environment(home / "env", for_others, embedded_postgres=embedded_postgres)
+    with locked("Dagster", dagster_home):
+        write_dagster_home(dagster_home)
     with EmbeddedDagster(dagster_home, variables, port=port) as dagster:
+        # Only now: until then, the directory may be another command's, and so may the file be.
+        for_others = {**variables, "DAGSTER_HOME": str(dagster_home.absolute()), **(others or {})}
+        write_environment(home / "env", for_others, embedded_postgres=embedded_postgres)
         yield dagster
 
 
