@@ -1,12 +1,15 @@
 """Rows that stay but are no longer what they were: other keys, other tenancies, in and out of a mapping."""
 
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import yaml
 
+from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline_tests.application import Application
-from dbsync_pipeline_tests.harness import Harness
+from dbsync_pipeline_tests.harness import Harness, init_clickhouse, init_source
 
 
 def test_another_account_at_the_provider_keeps_the_account(pipeline: Harness) -> None:
@@ -54,6 +57,35 @@ def test_keys_that_swap(pipeline: Harness) -> None:
             Application(db).update("ProjectUserDirectPermission", {"permissionId": old}, permissionId=new)
     pipeline.assert_synced()
     assert len(pipeline.view("project_permissions")) == 2
+
+
+def test_a_key_of_equal_value_is_another_one_where_it_is_text(pipeline: Harness, tmp_path: Path) -> None:
+    """I3: a day equals 24 hours in the source; a copy that holds what they are written as has two keys."""
+    pipeline.admin.execute(
+        'create table "Plan" ("tenancyId" uuid not null, "period" interval not null, '
+        'primary key ("tenancyId", "period"))'
+    )
+    create = {
+        "mapping": "plans",
+        "description": "Plans by what they are paid for.",
+        "source": "Plan",
+        "tenancy": {"column": "tenancyId"},
+        "key": ["period"],
+        "columns": [{"name": "period", "source": "period", "type": "text"}],
+    }
+    (tmp_path / "plans.yaml").write_text(yaml.safe_dump(create))
+    (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
+    pipeline.configure(mappings=f"builtin,{tmp_path}")
+    init_source(pipeline.pipeline, pipeline.admin)
+    init_clickhouse(pipeline.clickhouse, pipeline.catalog, pipeline.names)
+    tenancy = pipeline.app.tenancy()
+    external = pipeline.configure_external(tenancy)
+    pipeline.admin.execute("insert into \"Plan\" values (%s, '1 day')", [tenancy])
+    pipeline.drain()
+    pipeline.admin.execute('update "Plan" set "period" = \'24:00\'')
+    pipeline.drain()
+    for view in (pipeline.view, external.view):
+        assert [row["period"] for row in view("plans")] == ["PT24H"]
 
 
 def test_deleting_a_permission_definition_in_bulk(pipeline: Harness) -> None:

@@ -63,9 +63,9 @@ end if;
 end if;
 if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''contact_channels'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
-  where true and not exists (select
+  where true and ((row("old"."tenancyId", "old"."id", "old"."projectUserId")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."id", "new"."projectUserId")::record) or not exists (select
   from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id" and "source"."projectUserId" = "old"."projectUserId");
+  where true));
 end if;
 if "fed_1" then if "was_1" then if (row("old"."isPrimary", "old"."projectUserId", "old"."tenancyId", "old"."type")::record operator(pg_catalog.*<>) row("new"."isPrimary", "new"."projectUserId", "new"."tenancyId", "new"."type")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId")), (''users.email'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;

@@ -63,9 +63,9 @@ end if;
 end if;
 if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
-  where true and not exists (select
+  where true and ((row("old"."tenancyId", "old"."projectUserId")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."projectUserId")::record) or not exists (select
   from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."projectUserId" = "old"."projectUserId");
+  where true));
 end if;
 if "fed_1" then if "was_1" then if (row("old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."projectUserId", "new"."tenancyId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;

@@ -34,9 +34,9 @@ end if;
 end if;
 if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''project_permissions'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId", ''permissionId'', "source"."permissionId")
   from (select old.*) as source
-  where true and not exists (select
+  where true and ((row("old"."tenancyId", "old"."projectUserId", "old"."permissionId")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."projectUserId", "new"."permissionId")::record) or not exists (select
   from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."projectUserId" = "old"."projectUserId" and "source"."permissionId" = "old"."permissionId");
+  where true));
 end if;
 return new;
 end';

@@ -40,17 +40,17 @@ fresh record;
 begin begin if (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record) then "left_1" := true;
 if "left_1" then "left_1" := exists (select
   from (select old.*) as source
-  where (source."projectUserId" is not null) and not exists (select
+  where (source."projectUserId" is not null) and ((row("old"."tenancyId", "old"."id")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."id")::record) or not exists (select
   from (select new.*) as source
-  where (source."projectUserId" is not null) and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id"));
+  where (source."projectUserId" is not null))));
 end if;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "left_1" := (row("old"."id", "old"."projectUserId", "old"."tenancyId")::record operator(pg_catalog.*<>) row("new"."id", "new"."projectUserId", "new"."tenancyId")::record);
 if "left_1" then "left_1" := exists (select
   from (select old.*) as source
-  where (source."projectUserId" is not null) and not exists (select
+  where (source."projectUserId" is not null) and ((row("old"."tenancyId", "old"."id")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."id")::record) or not exists (select
   from (select new.*) as source
-  where (source."projectUserId" is not null) and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id"));
+  where (source."projectUserId" is not null))));
 end if;
  exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 insert into "dbsync"."missed" (mapping_id, what, reason) values (''connected_accounts'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)

@@ -63,9 +63,9 @@ end if;
 end if;
 if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")
   from (select old.*) as source
-  where true and not exists (select
+  where true and ((row("old"."tenancyId", "old"."teamId")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."teamId")::record) or not exists (select
   from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."teamId" = "old"."teamId");
+  where true));
 end if;
 if "fed_1" then if "was_1" then if (row("old"."mirroredBranchId", "old"."mirroredProjectId", "old"."teamId")::record operator(pg_catalog.*<>) row("new"."mirroredBranchId", "new"."mirroredProjectId", "new"."teamId")::record) then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
 end if;

@@ -34,9 +34,9 @@ end if;
 end if;
 if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''team_member_profiles'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
-  where true and not exists (select
+  where true and ((row("old"."tenancyId", "old"."teamId", "old"."projectUserId")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."teamId", "new"."projectUserId")::record) or not exists (select
   from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."teamId" = "old"."teamId" and "source"."projectUserId" = "old"."projectUserId");
+  where true));
 end if;
 return new;
 end';

@@ -34,9 +34,9 @@ end if;
 end if;
 if "left_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''notification_preferences'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''id'', "source"."id")
   from (select old.*) as source
-  where true and not exists (select
+  where true and ((row("old"."tenancyId", "old"."id")::record operator(pg_catalog.*<>) row("new"."tenancyId", "new"."id")::record) or not exists (select
   from (select new.*) as source
-  where true and "source"."tenancyId" = "old"."tenancyId" and "source"."id" = "old"."id");
+  where true));
 end if;
 return new;
 end';

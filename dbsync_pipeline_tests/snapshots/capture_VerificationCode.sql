@@ -40,17 +40,17 @@ fresh record;
 begin begin if (row("old"."branchId", "old"."id", "old"."projectId", "old"."type")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId", "new"."type")::record) then "left_1" := true;
 if "left_1" then "left_1" := exists (select
   from (select old.*) as source
-  where (source."type" = ''TEAM_INVITATION'') and not exists (select
+  where (source."type" = ''TEAM_INVITATION'') and ((row("old"."projectId", "old"."branchId", "old"."id")::record operator(pg_catalog.*<>) row("new"."projectId", "new"."branchId", "new"."id")::record) or not exists (select
   from (select new.*) as source
-  where (source."type" = ''TEAM_INVITATION'') and "source"."projectId" = "old"."projectId" and "source"."branchId" = "old"."branchId" and "source"."id" = "old"."id"));
+  where (source."type" = ''TEAM_INVITATION''))));
 end if;
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then begin "left_1" := (row("old"."branchId", "old"."id", "old"."projectId", "old"."type")::record operator(pg_catalog.*<>) row("new"."branchId", "new"."id", "new"."projectId", "new"."type")::record);
 if "left_1" then "left_1" := exists (select
   from (select old.*) as source
-  where (source."type" = ''TEAM_INVITATION'') and not exists (select
+  where (source."type" = ''TEAM_INVITATION'') and ((row("old"."projectId", "old"."branchId", "old"."id")::record operator(pg_catalog.*<>) row("new"."projectId", "new"."branchId", "new"."id")::record) or not exists (select
   from (select new.*) as source
-  where (source."type" = ''TEAM_INVITATION'') and "source"."projectId" = "old"."projectId" and "source"."branchId" = "old"."branchId" and "source"."id" = "old"."id"));
+  where (source."type" = ''TEAM_INVITATION''))));
 end if;
  exception when syntax_error_or_access_rule_violation or data_exception then "left_1" := false;
 insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_invitations'', ''deletion'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
