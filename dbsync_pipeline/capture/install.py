@@ -169,10 +169,7 @@ def _trigger_steps(
         missed = _missed(catalog, table) if object_id in installed and (unchanged or not firing[table]) else ((), "")
         statements: list[sql.Composed] = [*missed[0], _drop_other_triggers(table, capture)]
         for trigger in capture.triggers:
-            always = sql.SQL("alter table {} enable always trigger {}").format(
-                table_name(table), sql.Identifier(trigger.name)
-            )
-            statements += [trigger.function, trigger.trigger, always]
+            statements += trigger.statements
         statements.append(remember(object_id, capture.fingerprint))
         steps.append(Step(f"triggers of {table}", tuple(statements), follows=missed[1]))
     steps += _abandoned(connection, catalog, installed)
@@ -180,11 +177,11 @@ def _trigger_steps(
 
 
 def _firing_triggers(connection: psycopg.Connection) -> defaultdict[Table, set[str]]:
-    """Return the names of our triggers that fire in every session, by table."""
+    """Return the names of our triggers that fire in sessions that replicate, by table: new ones fire in others only."""
     found = defaultdict[Table, set[str]](set)
     for schema_name, table, trigger in connection.execute(
         "select n.nspname, c.relname, t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid "
-        "join pg_namespace n on n.oid = c.relnamespace where t.tgname ~ '^(zz_)?dbsync_' and t.tgenabled = 'A'"
+        "join pg_namespace n on n.oid = c.relnamespace where t.tgname ~ '^(zz_)?dbsync_' and t.tgenabled in ('A', 'R')"
     ):
         found[Table(schema_name=schema_name, name=table)].add(trigger)
     return found

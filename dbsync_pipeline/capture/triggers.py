@@ -11,7 +11,8 @@ change feeds. They take no lock on any other row, so that they can neither block
   is one of a row that lives, as if the row had been deleted and created again (I4).
 * after update, per row, rarely fired: does so where a trigger before the update could not see it, or every update would
   pay for writing a key's JSON alike in every session. Elsewhere it notes what could not be captured.
-* after insert, per statement, over the transition table; after delete, per row, since most deletions are those of a
+* after insert, per statement, over the transition table, and per row where logical replication applies it, which has
+  neither; after delete, per row, since most deletions are those of a
   foreign key, which find few rows or none, where a statement's trigger runs all the same; before truncate, over the
   table itself.
 
@@ -26,6 +27,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -92,11 +94,17 @@ _NO_OLD_VIEW = sql.SQL(
 
 @dataclass(frozen=True)
 class Trigger:
-    """One trigger and the function it calls."""
+    """One trigger, the function it calls, and what has it fire in which sessions."""
 
     name: str
     function: sql.Composed
     trigger: sql.Composed
+    enabled: sql.Composed
+
+    @property
+    def statements(self) -> tuple[sql.Composed, ...]:
+        """What installs it, in order."""
+        return self.function, self.trigger, self.enabled
 
 
 @dataclass(frozen=True)
@@ -109,10 +117,23 @@ class TableCapture:
     @property
     def fingerprint(self) -> str:
         """A hash of everything generated; equal fingerprints need no reinstallation."""
-        text = "".join(
-            part.as_string(None) for trigger in self.triggers for part in (trigger.function, trigger.trigger)
-        )
+        text = "".join(part.as_string(None) for trigger in self.triggers for part in trigger.statements)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is written of one row where something is true of it.
+
+    Attributes:
+        name: the variable that says so.
+        apart: looks and writes at once, where an error has come before, as what is written else may not fit either.
+    """
+
+    name: str
+    truth: sql.Composable
+    writing: sql.Composable
+    apart: sql.Composable
 
 
 class _Generator:
@@ -138,7 +159,7 @@ class _Generator:
         if self.mappings or self.early_feeds:
             found.append(self._mark())
         if self.feeds or self.is_tenancy_table:
-            found.append(self._after_insert())
+            found += [self._after_insert(), self._after_applied()]
         if self.mappings or self.late_feeds or self.is_tenancy_table:
             found.append(self._after_update())
         found += [self._after_delete(), self._before_truncate()]
@@ -224,6 +245,21 @@ class _Generator:
             variables=["feeding"] if self.feeds else (),
         )
 
+    def _after_applied(self) -> Trigger:
+        """Do the same for each row where no statement inserts it, as when logical replication applies it.
+
+        A session that replicates by statements fires both, and touches twice.
+        """
+        looks = self._touch_of("new")
+        statements = _looked_at(looks)
+        if self.is_tenancy_table:
+            coming = register(self.catalog.tenancy, sql.SQL("(select new.*) as source"))
+            statements.append(_tenancies_caught(coming, *touch_tenancies(self.catalog, "new")))
+        variables = [look.name for look in looks]
+        return self._trigger(
+            "applied", "after insert", "row", _block(statements), variables=variables, firing="replica"
+        )
+
     def _after_update(self) -> Trigger:
         if self.early_leavers:
             return self._guard()
@@ -273,35 +309,21 @@ class _Generator:
         )
 
     def _after_delete(self) -> Trigger:
-        """Look first whether what is to be written can be, since each write within a block would cost everybody."""
-        looks: list[sql.Composable] = []
-        guarded: list[sql.Composable] = []
-        statements: list[sql.Composable] = []
-        variables: list[str] = []
-        for number, mapping in enumerate(self.mappings, 1):
-            variables.append(f"kept_{number}")
-            kept = sql.Identifier(variables[-1])
-            looks.append(sql.SQL("{} := {};").format(kept, was_kept(mapping)))
-            guarded.append(caught(entomb(mapping, OLD_ROW), miss([mapping.mapping_id], DELETION)))
-            statements.append(sql.SQL("if {} then {} end if;").format(kept, entomb_known(mapping)))
-        for number, alike in enumerate(by_likeness(self.feeds), 1):
-            variables.append(f"was_{number}")
-            was = sql.Identifier(variables[-1])
-            looks.append(sql.SQL("{} := {};").format(was, is_feeding(alike, "old")))
-            guarded.append(
-                caught(
-                    sql.SQL("if {} then {} end if;").format(is_feeding(alike, "old"), touch_row(alike, "old")),
-                    miss((feed.mapping.mapping_id for feed in alike), CHANGE),
-                )
+        looks = [
+            _Look(
+                f"kept_{number}",
+                was_kept(mapping),
+                entomb_known(mapping),
+                caught(entomb(mapping, OLD_ROW), miss([mapping.mapping_id], DELETION)),
             )
-            statements.append(sql.SQL("if {} then {} end if;").format(was, touch_row(alike, "old")))
-        if looks:
-            nothing = joined((sql.SQL("{} := false;").format(sql.Identifier(name)) for name in variables), " ")
-            instead = sql.SQL("{} {}").format(nothing, joined(guarded, " "))
-            statements.insert(0, caught(joined(looks, " "), instead))
+            for number, mapping in enumerate(self.mappings, 1)
+        ]
+        looks += self._touch_of("old")
+        statements = _looked_at(looks)
         if self.is_tenancy_table:
             leaving = [unregister(self.catalog.tenancy, "old"), *touch_tenancies(self.catalog, "old")]
             statements.append(_tenancies_caught(*leaving))
+        variables = [look.name for look in looks]
         return self._trigger("delete", "after delete", "row", _block(statements), variables=variables)
 
     def _before_truncate(self) -> Trigger:
@@ -316,6 +338,21 @@ class _Generator:
             every = sql.SQL("for gone in select * from {rows} loop {leaving} end loop;")
             statements.append(_tenancies_caught(every.format(rows=rows, leaving=leaving)))
         return self._trigger("truncate", "before truncate", "statement", _block(statements))
+
+    def _touch_of(self, record: str) -> list[_Look]:
+        """Return what one row that comes or goes touches."""
+        return [
+            _Look(
+                f"feeds_{number}",
+                is_feeding(alike, record),
+                touch_row(alike, record),
+                caught(
+                    sql.SQL("if {} then {} end if;").format(is_feeding(alike, record), touch_row(alike, record)),
+                    miss((feed.mapping.mapping_id for feed in alike), CHANGE),
+                ),
+            )
+            for number, alike in enumerate(by_likeness(self.feeds), 1)
+        ]
 
     def _touch_guarded(self, feeds: Sequence[Feed], rows: sql.Composable) -> sql.Composed:
         """Touch what any number of rows feed, or note that it cannot be told."""
@@ -411,6 +448,7 @@ class _Generator:
         variables: Sequence[str] = (),
         tables: sql.Composable | None = None,
         definer: bool = True,
+        firing: LiteralString = "always",
     ) -> Trigger:
         name = f"{LATE_TRIGGERS}{event}" if timing.startswith("before") else f"dbsync_{event}"
         function_name = ours(_object_name(self.table, event))
@@ -435,7 +473,10 @@ class _Generator:
             when=sql.SQL("when ({})").format(when) if when is not None else sql.SQL(""),
             function=function_name,
         )
-        return Trigger(name, function, trigger)
+        enabled = sql.SQL("alter table {table} enable {firing} trigger {name}").format(
+            table=table_name(self.table), firing=sql.SQL(firing), name=sql.Identifier(name)
+        )
+        return Trigger(name, function, trigger, enabled)
 
 
 def generate(catalog: Catalog, table: SourceTable, *, sequence_column: str, dirty_column: str) -> TableCapture:
@@ -460,6 +501,20 @@ def _deciding(mapping: SyncMapping) -> frozenset[str]:
 def _tenancies_caught(*statements: sql.Composable) -> sql.Composed:
     """Note it where it cannot be told which tenancies there are; they are few, so that nobody pays for the block."""
     return caught(joined(statements, " "), miss([TENANCIES], CHANGE))
+
+
+def _looked_at(looks: Sequence[_Look]) -> list[sql.Composable]:
+    """Look first whether what is to be written can be, since each write within a block would cost everybody."""
+    if not looks:
+        return []
+    names = [sql.Identifier(look.name) for look in looks]
+    looking = [sql.SQL("{} := {};").format(name, look.truth) for name, look in zip(names, looks, strict=True)]
+    nothing = [sql.SQL("{} := false;").format(name) for name in names]
+    instead = joined([*nothing, *(look.apart for look in looks)], " ")
+    writing = [
+        sql.SQL("if {} then {} end if;").format(name, look.writing) for name, look in zip(names, looks, strict=True)
+    ]
+    return [caught(joined(looking, " "), instead), *writing]
 
 
 def _sides(fed: Sequence[Verdict]) -> list[str]:

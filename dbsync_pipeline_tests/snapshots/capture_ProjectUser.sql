@@ -107,6 +107,27 @@ create or replace trigger "dbsync_insert" after insert on "public"."ProjectUser"
   for each statement 
   execute function "dbsync"."insert_ProjectUser"();
 
+create or replace function "dbsync"."applied_ProjectUser"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+fresh record;
+"feeds_1" boolean;
+begin begin "feeds_1" := (row("new"."tenancyId", "new"."projectUserId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "feeds_1" := false;
+begin if (row("new"."tenancyId", "new"."projectUserId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_member_profiles'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if "feeds_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''projectUserId'', "new"."projectUserId"));
+end if;
+return null;
+end';
+
+create or replace trigger "dbsync_applied" after insert on "public"."ProjectUser" 
+  for each row 
+  execute function "dbsync"."applied_ProjectUser"();
+
 create or replace function "dbsync"."update_ProjectUser"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
@@ -125,11 +146,11 @@ create or replace function "dbsync"."delete_ProjectUser"() returns trigger langu
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 "kept_1" boolean;
-"was_1" boolean;
+"feeds_1" boolean;
 begin begin "kept_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
-"was_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
+"feeds_1" := (row("old"."tenancyId", "old"."projectUserId") is null) is not null;
 exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
-"was_1" := false;
+"feeds_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''users'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''projectUserId'', "source"."projectUserId")
   from (select old.*) as source
   where true;
@@ -146,7 +167,7 @@ if "kept_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, ident
   from (select old.*) as source
   where true;
 end if;
-if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
+if "feeds_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_member_profiles.member'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''projectUserId'', "old"."projectUserId"));
 end if;
 return null;
 end';

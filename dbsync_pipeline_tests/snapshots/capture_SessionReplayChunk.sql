@@ -72,19 +72,40 @@ create or replace trigger "dbsync_insert" after insert on "public"."SessionRepla
   for each statement 
   execute function "dbsync"."insert_SessionReplayChunk"();
 
+create or replace function "dbsync"."applied_SessionReplayChunk"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+fresh record;
+"feeds_1" boolean;
+begin begin "feeds_1" := (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "feeds_1" := false;
+begin if (row("new"."tenancyId", "new"."sessionReplayId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''sessionReplayId'', "new"."sessionReplayId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''session_replays'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if "feeds_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "new"."tenancyId", ''sessionReplayId'', "new"."sessionReplayId"));
+end if;
+return null;
+end';
+
+create or replace trigger "dbsync_applied" after insert on "public"."SessionReplayChunk" 
+  for each row 
+  execute function "dbsync"."applied_SessionReplayChunk"();
+
 create or replace function "dbsync"."delete_SessionReplayChunk"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
-"was_1" boolean;
-begin begin "was_1" := (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
-exception when syntax_error_or_access_rule_violation or data_exception then "was_1" := false;
+"feeds_1" boolean;
+begin begin "feeds_1" := (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "feeds_1" := false;
 begin if (row("old"."tenancyId", "old"."sessionReplayId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 end if;
 exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''session_replays'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
   on conflict do nothing;
 end;
 end;
-if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
+if "feeds_1" then insert into "dbsync"."touch" (dependant_id, match) values (''session_replays.chunks'', jsonb_build_object(''tenancyId'', "old"."tenancyId", ''sessionReplayId'', "old"."sessionReplayId"));
 end if;
 return null;
 end';

@@ -107,6 +107,27 @@ create or replace trigger "dbsync_insert" after insert on "public"."Team"
   for each statement 
   execute function "dbsync"."insert_Team"();
 
+create or replace function "dbsync"."applied_Team"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+fresh record;
+"feeds_1" boolean;
+begin begin "feeds_1" := (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null;
+exception when syntax_error_or_access_rule_violation or data_exception then "feeds_1" := false;
+begin if (row("new"."mirroredProjectId", "new"."mirroredBranchId", "new"."teamId") is null) is not null then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "new"."mirroredProjectId", ''mirroredBranchId'', "new"."mirroredBranchId", ''teamId'', "new"."teamId"));
+end if;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''team_invitations'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+end;
+if "feeds_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "new"."mirroredProjectId", ''mirroredBranchId'', "new"."mirroredBranchId", ''teamId'', "new"."teamId"));
+end if;
+return null;
+end';
+
+create or replace trigger "dbsync_applied" after insert on "public"."Team" 
+  for each row 
+  execute function "dbsync"."applied_Team"();
+
 create or replace function "dbsync"."update_Team"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
@@ -125,11 +146,11 @@ create or replace function "dbsync"."delete_Team"() returns trigger language plp
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
 "kept_1" boolean;
-"was_1" boolean;
+"feeds_1" boolean;
 begin begin "kept_1" := (row("old"."tenancyId", "old"."teamId") is null) is not null;
-"was_1" := (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
+"feeds_1" := (row("old"."mirroredProjectId", "old"."mirroredBranchId", "old"."teamId") is null) is not null;
 exception when syntax_error_or_access_rule_violation or data_exception then "kept_1" := false;
-"was_1" := false;
+"feeds_1" := false;
 begin insert into "dbsync"."tombstone" (mapping_id, tenancy_id, identity) select ''teams'', "source"."tenancyId", jsonb_build_object(''tenancyId'', "source"."tenancyId", ''teamId'', "source"."teamId")
   from (select old.*) as source
   where true;
@@ -146,7 +167,7 @@ if "kept_1" then insert into "dbsync"."tombstone" (mapping_id, tenancy_id, ident
   from (select old.*) as source
   where true;
 end if;
-if "was_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
+if "feeds_1" then insert into "dbsync"."touch" (dependant_id, match) values (''team_invitations.team'', jsonb_build_object(''mirroredProjectId'', "old"."mirroredProjectId", ''mirroredBranchId'', "old"."mirroredBranchId", ''teamId'', "old"."teamId"));
 end if;
 return null;
 end';

@@ -41,6 +41,46 @@ create or replace trigger "dbsync_insert" after insert on "public"."Tenancy"
   for each statement 
   execute function "dbsync"."insert_Tenancy"();
 
+create or replace function "dbsync"."applied_Tenancy"() returns trigger language plpgsql
+  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+fresh record;
+begin begin insert into "dbsync"."tenancy" as known (tenancy_id, columns) select "source"."id", jsonb_build_object(''project_id'', "source"."projectId", ''branch_id'', "source"."branchId")
+  from (select new.*) as source
+  on conflict (tenancy_id) do update set columns = excluded.columns, deleted_at = null, former = known.former || case when known.columns <> excluded.columns and not known.former @> jsonb_build_array(known.columns) then jsonb_build_array(known.columns) else ''[]'' end;
+insert into "dbsync"."touch" (dependant_id, match) select ''connected_accounts.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''contact_channels.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''email_outboxes.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''notification_preferences.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''project_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''refresh_tokens.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''session_replays.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_invitations.@tenancy'', jsonb_build_object(''tenancy_id'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_member_profiles.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''team_permissions.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''teams.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+insert into "dbsync"."touch" (dependant_id, match) select ''users.@tenancy'', jsonb_build_object(''tenancyId'', tenancy_id)
+  from (select "new"."id" as tenancy_id) as one;
+exception when syntax_error_or_access_rule_violation or data_exception then insert into "dbsync"."missed" (mapping_id, what, reason) values (''@tenancy'', ''change'', case when sqlstate like ''42%'' then sqlerrm else sqlstate end)
+  on conflict do nothing;
+end;
+return null;
+end';
+
+create or replace trigger "dbsync_applied" after insert on "public"."Tenancy" 
+  for each row 
+  execute function "dbsync"."applied_Tenancy"();
+
 create or replace function "dbsync"."update_Tenancy"() returns trigger language plpgsql
   security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
 fresh record;
