@@ -37,15 +37,24 @@ from dbsync_pipeline.sequencer.missed import MISSED, make_up, make_up_tenancies
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 from dbsync_pipeline.tracing import span
 
+# A table that the application has locked as a whole, as a migration does, is an error of that table, and holds no other
+# up; rows that it has locked are passed by.
+_LONGEST_WAIT_FOR_A_TABLE = "2s"
+
 # Everything that a pass looks for has an index. Statistics of a time when much waited would have it read whole tables
 # instead, for one row (I9). Where none but a tiny table is read so, versions before 18 take the query for a costly one,
 # and would compile it.
 _BEGIN = (
     sql.SQL(
         "select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true), "
-        "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
+        "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true), "
+        "set_config('lock_timeout', {patience}, true)"
     )
-    .format(key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING))
+    .format(
+        key=sql.Literal(SEQUENCER_LOCK),
+        setting=sql.Literal(SEQUENCER_SETTING),
+        patience=sql.Literal(_LONGEST_WAIT_FOR_A_TABLE),
+    )
     .as_bytes(None)
 )
 
@@ -194,10 +203,15 @@ class Sequencer:
         self._probe_broken = sql.SQL("select paused, null, true, {} from dbsync.sequencer").format(missed)
         self._probe = (
             sql.SQL(
+                "set local lock_timeout = {}; "
                 "select paused, array[{}], exists (select from dbsync.destination where not announced), {} "
                 "from dbsync.sequencer"
             )
-            .format(sql.SQL(", ").join(table.waiting for table in self._tables), missed)
+            .format(
+                sql.Literal(_LONGEST_WAIT_FOR_A_TABLE),
+                sql.SQL(", ").join(table.waiting for table in self._tables),
+                missed,
+            )
             .as_bytes(connection)
         )
         self._touches = {
@@ -246,11 +260,13 @@ class Sequencer:
 
     def _look(self) -> _Waiting | None:
         try:
-            row = self._connection.execute(self._probe).fetchone()
+            found = self._connection.execute(self._probe)
+            found.nextset()
+            row = found.fetchone()
         except psycopg.Error:
             if self._connection.broken or self._connection.closed:
                 raise
-            # A table is gone or not what it was; visiting all of them shows which, and numbers the others.
+            # A table is gone, locked, or not what it was; visiting all of them shows which, and numbers the others.
             row = self._connection.execute(self._probe_broken).fetchone()
         if row is None:
             return _Waiting([], destinations=False, missed=[])
@@ -269,7 +285,7 @@ class Sequencer:
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
-            result.errors["dbsync.destination"] = DbsyncError(str(error)).what
+            result.errors["dbsync.destination"] = _reason(error)
 
     def _make_up(self, mapping: SyncMapping | None, result: PassResult) -> None:
         """Make up for what was missed of a mapping, or of the tenancy table."""
@@ -291,7 +307,7 @@ class Sequencer:
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise
-            result.errors.setdefault(table, DbsyncError(str(error)).what)
+            result.errors.setdefault(table, _reason(error))
             return
         logger.warning("made up for what was missed", extra={"table": table, "transactions": count})
         result.handled += count
@@ -309,7 +325,7 @@ class Sequencer:
             if self._connection.broken or self._connection.closed:
                 raise
             # One table's trouble must not keep the others from being numbered.
-            result.errors[str(table.table)] = DbsyncError(str(error)).what
+            result.errors[str(table.table)] = _reason(error)
             return
         logger.info("numbered", extra={"table": str(table.table), "rows": tally.rows.total()})
         result.handled += tally.handled
@@ -404,3 +420,9 @@ class Sequencer:
             if not result.filled or result.errors:
                 # Jitter keeps two sequencers from knocking at the lock in step.
                 stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- not a secret
+
+
+def _reason(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return "another transaction has locked it, or what else its rows need; it is numbered when that has ended"
+    return DbsyncError(str(error)).what

@@ -1,6 +1,6 @@
 """The statements that number one source table.
 
-All of them pick rows with `skip locked`, so that the sequencer never waits for a lock of the application: a row that
+All of them pick rows with `skip locked`, so that the sequencer never waits for a row of the application: one that
 someone is changing stays dirty, and a tombstone or touch that concerns it stays where it is, until the next pass.
 `no key update` lets foreign key checks of the application pass meanwhile.
 

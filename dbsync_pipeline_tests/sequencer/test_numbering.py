@@ -1,5 +1,6 @@
 """How a pass numbers: what it visits, what it leaves, and that nothing it leaves is lost."""
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import psycopg
@@ -183,6 +184,24 @@ def test_an_open_transaction_holds_nobody_up(pipeline: Harness, action: str) -> 
         if action == "holds a row of a tombstone":
             assert pipeline.value("select count(*) from dbsync.tombstone where sequence_id is null") == 1
         db.commit()
+    pipeline.assert_synced()
+
+
+def test_a_table_that_is_locked_holds_nobody_up(pipeline: Harness) -> None:
+    """I8: a migration may rewrite a table for minutes; what the others have waiting is numbered meanwhile."""
+    tenancy = pipeline.app.tenancy()
+    user = pipeline.app.user(tenancy)
+    pipeline.drain()
+    pipeline.app.update("ProjectUser", {"projectUserId": user}, displayName="does not wait")
+    with pipeline.sequencer() as sequencer, ThreadPoolExecutor(1) as threads:
+        with pipeline.admin.transaction():
+            pipeline.admin.execute('lock table "Team" in access exclusive mode')
+            result = threads.submit(sequencer.run_pass).result(timeout=60)
+        # Invitations are placed by their team.
+        assert set(result.errors) == {"Team", "VerificationCode"}
+        assert "has locked it" in result.errors["Team"]
+    pipeline.sync()
+    assert [row["display_name"] for row in pipeline.view("users")] == ["does not wait"]
     pipeline.assert_synced()
 
 
