@@ -8,6 +8,7 @@ from psycopg import sql
 
 from dbsync_pipeline.capture.step import Step
 from dbsync_pipeline.mappings.catalog import Catalog
+from dbsync_pipeline.mappings.dependants import touch_all
 from dbsync_pipeline.mappings.installed import abandoned_mappings, installed_id, remember
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
@@ -19,7 +20,6 @@ from dbsync_pipeline.mappings.relation import (
     column,
     joined,
     ours,
-    row_filter,
     table_name,
 )
 from dbsync_pipeline.mappings.spec import SyncMapping
@@ -109,23 +109,25 @@ def _register_clickhouse() -> sql.Composed:
 def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> Step:
     """Make every tenancy pending for a mapping that is new or delivers something else than before.
 
-    Rows that another system never numbered, or left unmarked, wait for the sequencer; so do all of a mapping whose
-    rows are placed, since where they belong may have changed with it.
+    Rows that another system never numbered, or left unmarked, wait for the sequencer. All of a mapping whose rows are
+    placed are touched, since where they belong may have changed with it.
     """
     statements: list[sql.Composed] = []
-    if mapping.has_placement or not known:
+    if not known:
         statements.append(
-            sql.SQL("update {table} as source set {dirty} = true where {is_dirty} is not true and {unseen}").format(
+            sql.SQL(
+                "update {table} as source set {dirty} = true where {is_dirty} is not true and {sequence} is null"
+            ).format(
                 table=table_name(mapping.source),
                 dirty=sql.Identifier(columns.dirty),
                 is_dirty=column(columns.dirty),
-                unseen=row_filter(mapping)
-                if mapping.has_placement
-                else sql.SQL("{} is null").format(column(columns.sequence)),
+                sequence=column(columns.sequence),
             )
         )
     # Nobody pauses anything meanwhile, either.
     statements.append(NOBODY_NUMBERS)
+    if mapping.has_placement:
+        statements.append(touch_all(mapping))
     if known:
         statements.append(
             _FORGET_UNREADABLE.format(

@@ -41,7 +41,10 @@ class Files:
         """Change the document of `teams`, and save it under a name."""
         document = yaml.safe_load((self._directory / "teams.yaml").read_text())
         change(document)
-        (self._directory / f"{name}.yaml").write_text(yaml.safe_dump(document))
+        self.save(name, yaml.safe_dump(document))
+
+    def save(self, name: str, text: str) -> None:
+        (self._directory / f"{name}.yaml").write_text(text)
         self._pipeline.configure()
 
     def remove(self, name: str) -> None:
@@ -127,6 +130,23 @@ def test_rows_that_a_filter_leaves_out_now_leave_by_repair(pipeline: Harness, fi
     pipeline.drain()
     assert files.differences() == []
     assert [row["display_name"] for row in pipeline.view("teams")] == ["green"]
+
+
+def test_a_change_of_what_is_placed_waits_for_no_row(pipeline: Harness, files: Files) -> None:
+    """Nor does the application wait for it: all rows are looked at again by the sequencer, a batch at a time."""
+    invitations = (BUILTIN_DIRECTORY / "team_invitations.yaml").read_text()
+    files.save("team_invitations", invitations)
+    files.init()
+    pipeline.app.invitation(files.tenancy, files.teams[0], email="guest@example.com")
+    pipeline.drain()
+    address = "source.\"method\"->>'email'"
+    files.save("team_invitations", invitations.replace(address, f"upper({address})"))
+    with pipeline.write() as db:
+        db.execute('select from "VerificationCode" for update')
+        files.init()
+    pipeline.drain()
+    for view in (pipeline.view, files.external.view):
+        assert [row["recipient_email"] for row in view("team_invitations")] == ["GUEST@EXAMPLE.COM"]
 
 
 def test_a_mapping_is_added_and_removed(pipeline: Harness, files: Files) -> None:
