@@ -19,6 +19,7 @@ from dbsync_pipeline.mappings.relation import (
     expression,
     join_clause,
     joined,
+    rebuilt_row,
     row_filter,
     same_columns,
     table_name,
@@ -39,6 +40,7 @@ def explain_mapping(connection: psycopg.Connection, catalog: Catalog, mapping: S
     whole = _complaint(connection, mapping, [tenancy, *columns], mapping.joins)
     if whole is None:
         _check_conditions(connection, catalog, mapping)
+        _check_rebuilding(connection, catalog, mapping)
         return
     parts = (
         (("filter",), (), ()),
@@ -102,6 +104,24 @@ def _check_triggers(connection: psycopg.Connection, catalog: Catalog, mapping: S
                 "Write the schema of each type, function and operator that is not Postgres's own, as in billing.status "
                 "or operator(public.=); match, and tell rows apart, by columns whose types are Postgres's own.",
             )
+
+
+def _check_rebuilding(connection: psycopg.Connection, catalog: Catalog, mapping: SyncMapping) -> None:
+    """Rebuild a row of which nothing is known: a tombstone or a touch names some columns, and all others are NULL.
+
+    A domain may refuse that, as a column's own NOT NULL does not; nothing of the table could be numbered any more.
+    """
+    tables = [(("source",), mapping.source)]
+    tables += [(("joins", index, "table"), join.table) for index, join in enumerate(mapping.joins)]
+    for place, table in tables:
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("select from {}").format(rebuilt_row(table, sql.SQL("'{}'::jsonb"), SOURCE)))
+        except psycopg.IntegrityError as error:
+            raise MappingError(
+                f"{location(catalog.files[mapping.mapping_id], *place)}: table {table}: {error.diag.message_primary}",
+                "Let the domain of its column allow NULL, and have the column itself be NOT NULL.",
+            ) from None
 
 
 def _meaning(connection: psycopg.Connection, name: str, condition: sql.Composable) -> str:

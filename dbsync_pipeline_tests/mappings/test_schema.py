@@ -455,6 +455,27 @@ def test_what_only_the_database_knows(shop, tmp_path, addition, line, reason):
     assert caught.value.what.startswith(f"{tmp_path / 'orders.yaml'}:{line}: {reason}")
 
 
+@pytest.mark.parametrize(
+    ("table", "line", "domain", "reason"),
+    [
+        ("Order", 3, "not null", "domain word does not allow null values"),
+        ("Customer", 11, "check (value is not null)", "value for domain word violates check constraint"),
+        ("Order", 0, "check (value <> '')", ""),
+    ],
+)
+def test_a_domain_without_null_cannot_be_rebuilt_from_a_tombstone(shop, tmp_path, table, *, line, domain, reason):
+    """With the first deletion, nothing of the table would be numbered any more."""
+    shop.execute(f'create domain word as text {domain}; alter table "{table}" add "word" word not null default \'x\'')
+    catalog = _catalog(tmp_path, ORDERS + JOIN)
+    _check(shop, catalog)
+    if not reason:
+        explain_mapping(shop, catalog, catalog.mapping("orders"))
+        return
+    with pytest.raises(MappingError) as caught:
+        explain_mapping(shop, catalog, catalog.mapping("orders"))
+    assert caught.value.what.startswith(f"{tmp_path / 'orders.yaml'}:{line}: table {table}: {reason}")
+
+
 def test_a_tenancy_of_another_type(shop, tmp_path):
     catalog = _catalog(tmp_path, ORDERS.replace("column: shopId", "column: id"))
     with pytest.raises(MappingError, match=r"orders.yaml:4: cannot cast type bigint to uuid"):
