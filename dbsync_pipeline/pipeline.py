@@ -48,7 +48,7 @@ from dbsync_pipeline.pending.again import begin_again
 from dbsync_pipeline.pending.due import DueDestination, destinations_due, listen, wait_for_work
 from dbsync_pipeline.pending.queue import PendingQueue, RetryPolicy
 from dbsync_pipeline.pending.shared import SharedQueue
-from dbsync_pipeline.sequencer.sequencer import Sequencer
+from dbsync_pipeline.sequencer.sequencer import PATIENCE, Sequencer
 from dbsync_pipeline.settings import Settings
 from dbsync_pipeline.source import SessionPool, WorkerSessions
 from dbsync_pipeline.tracing import send_spans
@@ -120,11 +120,12 @@ class Pipeline:
             yield self.sequencer_on(connection)
 
     def sequencer_on(self, connection: psycopg.Connection) -> Sequencer:
-        """Return a sequencer on a session that is open already.
+        """Return a sequencer on a session that is open already, and that it may give its patience.
 
         Raises:
             NotInstalledError: the source lacks the sync objects, or has those of other mappings.
         """
+        connection.execute(PATIENCE)
         require_installed(connection, self.catalog)
         return Sequencer(connection, self.catalog, self.columns, batch_size=self.settings.sequencer_batch_size)
 

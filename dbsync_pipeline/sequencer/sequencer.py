@@ -37,9 +37,9 @@ from dbsync_pipeline.sequencer.missed import MISSED, make_up, make_up_tenancies
 from dbsync_pipeline.sequencer.statements import TableStatements, generate
 from dbsync_pipeline.tracing import span
 
-# A table that the application has locked as a whole, as a migration does, is an error of that table, and holds no other
-# up; rows that it has locked are passed by.
-_LONGEST_WAIT_FOR_A_TABLE = "2s"
+PATIENCE = "set lock_timeout = '2s'"
+"""For the session of a sequencer: a table that the application has locked as a whole, as a migration does, is an error
+of that table, and holds no other up. Rows that are locked are passed by in any case."""
 
 # Everything that a pass looks for has an index. Statistics of a time when much waited would have it read whole tables
 # instead, for one row (I9). Where none but a tiny table is read so, versions before 18 take the query for a costly one,
@@ -47,14 +47,9 @@ _LONGEST_WAIT_FOR_A_TABLE = "2s"
 _BEGIN = (
     sql.SQL(
         "select pg_try_advisory_xact_lock({key}), set_config({setting}, 'on', true), "
-        "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true), "
-        "set_config('lock_timeout', {patience}, true)"
+        "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
     )
-    .format(
-        key=sql.Literal(SEQUENCER_LOCK),
-        setting=sql.Literal(SEQUENCER_SETTING),
-        patience=sql.Literal(_LONGEST_WAIT_FOR_A_TABLE),
-    )
+    .format(key=sql.Literal(SEQUENCER_LOCK), setting=sql.Literal(SEQUENCER_SETTING))
     .as_bytes(None)
 )
 
@@ -203,15 +198,10 @@ class Sequencer:
         self._probe_broken = sql.SQL("select paused, null, true, {} from dbsync.sequencer").format(missed)
         self._probe = (
             sql.SQL(
-                "set local lock_timeout = {}; "
                 "select paused, array[{}], exists (select from dbsync.destination where not announced), {} "
                 "from dbsync.sequencer"
             )
-            .format(
-                sql.Literal(_LONGEST_WAIT_FOR_A_TABLE),
-                sql.SQL(", ").join(table.waiting for table in self._tables),
-                missed,
-            )
+            .format(sql.SQL(", ").join(table.waiting for table in self._tables), missed)
             .as_bytes(connection)
         )
         self._touches = {
@@ -260,9 +250,7 @@ class Sequencer:
 
     def _look(self) -> _Waiting | None:
         try:
-            found = self._connection.execute(self._probe)
-            found.nextset()
-            row = found.fetchone()
+            row = self._connection.execute(self._probe).fetchone()
         except psycopg.Error:
             if self._connection.broken or self._connection.closed:
                 raise
