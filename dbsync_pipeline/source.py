@@ -34,6 +34,8 @@ _SESSION = {
     "default_transaction_isolation": "read\\ committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
+    # Rows that a policy hides from this role would be missing from copies, and from what these are compared with.
+    "row_security": "off",
     # A number that was delivered and then lost in a crash would be given again.
     "synchronous_commit": "on",
     # A machine that is gone without a word gives its locks back in a minute, not in the two hours of most systems.

@@ -84,7 +84,7 @@ create or replace trigger "dbsync_delete" after delete on "public"."EmailOutbox"
   execute function "dbsync"."delete_EmailOutbox"();
 
 create or replace function "dbsync"."truncate_EmailOutbox"() returns trigger language plpgsql
-  security definer set search_path = pg_catalog, pg_temp as 'declare gone record;
+  security definer set search_path = pg_catalog, pg_temp set row_security = off as 'declare gone record;
 fresh record;
 begin if current_setting(''transaction_isolation'') not like ''read %'' then raise feature_not_supported using message = ''a synced table cannot be truncated in an isolation level above read committed'', hint = ''Rows that this transaction cannot see would go unnoticed: use DELETE, or READ COMMITTED.'';
 end if;
