@@ -8,7 +8,7 @@ from psycopg import sql
 
 from dbsync_pipeline.capture.step import Step
 from dbsync_pipeline.mappings.catalog import Catalog
-from dbsync_pipeline.mappings.dependants import touch_all
+from dbsync_pipeline.mappings.dependants import touch_whole
 from dbsync_pipeline.mappings.installed import abandoned_mappings, installed_id, remember
 from dbsync_pipeline.mappings.relation import (
     CLICKHOUSE,
@@ -20,6 +20,7 @@ from dbsync_pipeline.mappings.relation import (
     column,
     joined,
     ours,
+    row_filter,
     table_name,
 )
 from dbsync_pipeline.mappings.spec import SyncMapping
@@ -127,7 +128,11 @@ def _announce(mapping: SyncMapping, columns: SyncColumns, *, known: bool) -> Ste
     # Nobody pauses anything meanwhile, either.
     statements.append(NOBODY_NUMBERS)
     if mapping.has_placement:
-        statements.append(touch_all(mapping))
+        # Rows that are marked already, as all of them are at first, find their places with their numbers.
+        unmarked = sql.SQL("exists (select from {table} as source where {is_dirty} is not true and {filter})").format(
+            table=table_name(mapping.source), is_dirty=column(columns.dirty), filter=row_filter(mapping)
+        )
+        statements.append(touch_whole(mapping, unmarked))
     if known:
         statements.append(
             _FORGET_UNREADABLE.format(

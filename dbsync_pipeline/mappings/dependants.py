@@ -120,6 +120,11 @@ def touch_all(mapping: SyncMapping) -> sql.Composed:
     """Return the statement that sends every row of a mapping again, tenancy by tenancy where an index serves that."""
     if not mapping.has_placement:
         return touch_rows_of(mapping, ours("tenancy"))
-    return sql.SQL("insert into {touch} (dependant_id, match) values ({dependant}, '{{}}')").format(
-        touch=ours("touch"), dependant=sql.Literal(whole_feed(mapping).dependant_id)
+    return touch_whole(mapping, sql.SQL("true"))
+
+
+def touch_whole(mapping: SyncMapping, where: sql.Composable) -> sql.Composed:
+    """Return the statement that sends every row of a mapping again by one touch, where a condition holds."""
+    return sql.SQL("insert into {touch} (dependant_id, match) select {dependant}, '{{}}' where {where}").format(
+        touch=ours("touch"), dependant=sql.Literal(whole_feed(mapping).dependant_id), where=where
     )
