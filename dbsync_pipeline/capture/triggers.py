@@ -12,9 +12,8 @@ change feeds. They take no lock on any other row, so that they can neither block
 * after update, per row, rarely fired: does so where a trigger before the update could not see it, or every update would
   pay for writing a key's JSON alike in every session. Elsewhere it notes what could not be captured.
 * after insert, per statement, over the transition table, and per row where logical replication applies it, which has
-  neither; after delete, per row, since most deletions are those of a
-  foreign key, which find few rows or none, where a statement's trigger runs all the same; before truncate, over the
-  table itself.
+  neither; after delete, per row, since most deletions are those of a foreign key, which find few rows or none, where a
+  statement's trigger runs all the same; before truncate, over the table itself.
 
 No write of the application fails because it has changed a column under them: what they need of a row is looked at
 first, within a block, and where that fails, each part is tried by itself, or noted as missed.

@@ -149,6 +149,21 @@ def test_a_change_of_what_is_placed_waits_for_no_row(pipeline: Harness, files: F
         assert [row["recipient_email"] for row in view("team_invitations")] == ["GUEST@EXAMPLE.COM"]
 
 
+def test_rows_that_a_changed_mapping_takes_in_find_their_places(pipeline: Harness, files: Files) -> None:
+    """Of a mapping whose rows are placed, they were numbered without one."""
+    invitations = (BUILTIN_DIRECTORY / "team_invitations.yaml").read_text()
+    files.save("team_invitations", invitations.replace("->>'team_id'", "->>'nowhere'"))
+    files.init()
+    pipeline.app.invitation(files.tenancy, files.teams[0], email="guest@example.com")
+    pipeline.drain()
+    assert pipeline.view("team_invitations") == []
+    files.save("team_invitations", invitations)
+    files.init()
+    pipeline.drain()
+    for view in (pipeline.view, files.external.view):
+        assert [row["recipient_email"] for row in view("team_invitations")] == ["guest@example.com"]
+
+
 def test_a_mapping_is_added_and_removed(pipeline: Harness, files: Files) -> None:
     """I2: nobody numbers or claims without knowing it; its copies stay when it goes."""
     before, notes = pipeline.pipeline, list[str]()
