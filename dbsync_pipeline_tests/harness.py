@@ -11,9 +11,11 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import yaml
 from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import SecretStr
@@ -26,7 +28,7 @@ from dbsync_pipeline.destinations.clickhouse.client import ClickHouse
 from dbsync_pipeline.embedded.clickhouse import EmbeddedClickHouse
 from dbsync_pipeline.embedded.postgres import EmbeddedPostgres
 from dbsync_pipeline.engine.cycle import Selection, SyncCycle, SyncResult
-from dbsync_pipeline.mappings.catalog import Catalog, load_catalog
+from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE, Catalog, load_catalog
 from dbsync_pipeline.pending.due import destinations_due
 from dbsync_pipeline.pipeline import Pipeline
 from dbsync_pipeline.sequencer.sequencer import Sequencer
@@ -207,6 +209,13 @@ class Harness:
         """Go on under other settings, with new sessions."""
         self._configured.update(settings)
         self._end_sessions()
+
+    def add_mapping(self, directory: Path, document: dict[str, Any]) -> None:
+        """Have one mapping more than the built-in ones, and capture what it needs."""
+        (directory / f"{document['mapping']}.yaml").write_text(yaml.safe_dump(document))
+        (directory / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
+        self.configure(mappings=f"builtin,{directory}")
+        init_source(self.pipeline, self.admin)
 
     def _start(self) -> None:
         name, template = sql.Identifier(self.database), sql.Identifier(self.server.template)

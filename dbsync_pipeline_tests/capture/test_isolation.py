@@ -6,12 +6,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-import yaml
 
-from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline.sequencer.sequencer import Sequencer
 from dbsync_pipeline_tests.application import Application
-from dbsync_pipeline_tests.harness import Harness, init_source
+from dbsync_pipeline_tests.harness import Harness
 
 Change = Callable[[Application, UUID, UUID, UUID], object]
 
@@ -128,10 +126,7 @@ def test_a_key_looks_the_same_whoever_writes_it(pipeline: Harness, tmp_path: Pat
             *({"name": name, "source": name, "type": "text"} for name in "btd"),
         ],
     }
-    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(create))
-    (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
-    pipeline.configure(mappings=f"builtin,{tmp_path}")
-    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.add_mapping(tmp_path, create)
     row = "values (gen_random_uuid(), 0.1::float8 + 0.2::float8, '\\x00ff', '2024-07-01 12:00+02', '1 day 02:03:04')"
     pipeline.admin.execute(f'insert into "Odd" {row}')
     pipeline.admin.execute('grant delete, select on "Odd" to public')
@@ -166,10 +161,7 @@ def test_a_join_by_a_generated_column_feeds_all_the_same(pipeline: Harness, tmp_
             {"name": "color", "value": 'label."color"', "type": "text", "nullable": True},
         ],
     }
-    (tmp_path / "things.yaml").write_text(yaml.safe_dump(create))
-    (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
-    pipeline.configure(mappings=f"builtin,{tmp_path}")
-    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.add_mapping(tmp_path, create)
 
     def touched(change: str) -> set[str]:
         pipeline.admin.execute("delete from dbsync.touch")

@@ -5,11 +5,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-import yaml
 
-from dbsync_pipeline.mappings.catalog import BUILTIN_DIRECTORY, TENANCY_FILE
 from dbsync_pipeline_tests.application import Application
-from dbsync_pipeline_tests.harness import Harness, init_clickhouse, init_source
+from dbsync_pipeline_tests.harness import Harness, init_clickhouse
 
 
 def test_another_account_at_the_provider_keeps_the_account(pipeline: Harness) -> None:
@@ -73,10 +71,7 @@ def test_a_key_of_equal_value_is_another_one_where_it_is_text(pipeline: Harness,
         "key": ["period"],
         "columns": [{"name": "period", "source": "period", "type": "text"}],
     }
-    (tmp_path / "plans.yaml").write_text(yaml.safe_dump(create))
-    (tmp_path / TENANCY_FILE).write_text((BUILTIN_DIRECTORY / TENANCY_FILE).read_text())
-    pipeline.configure(mappings=f"builtin,{tmp_path}")
-    init_source(pipeline.pipeline, pipeline.admin)
+    pipeline.add_mapping(tmp_path, create)
     init_clickhouse(pipeline.clickhouse, pipeline.catalog, pipeline.names)
     tenancy = pipeline.app.tenancy()
     external = pipeline.configure_external(tenancy)
